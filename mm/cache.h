@@ -1,0 +1,197 @@
+// Object caches: memory for many objects of one type, in slabs.
+//
+// Layout. The arena (mm/slab_internal.h) hands out slabs of 64 KiB of address space, cut from 2 MiB
+// chunks; an object finds its slab by masking its address. All bookkeeping lies outside the
+// objects, in the chunk's header, so that a free object's bytes stay what they were:
+//
+//   chunk  [ header: 32 slab descriptors | slab 0 (rest of its 64 KiB) | slab 1 | ... | slab 31 ]
+//   slab   [ object 0 | object 1 | ... | object ready-1 | untouched address space ... ]
+//   descriptor { cache, first object, ready, live, free bit per object, list links, RCU head }
+//
+// A slab's memory is taken in steps (4 KiB at first, up to 16 KiB as the cache grows), so a cache
+// of ten objects costs one page; a step is charged to the budget before it is touched.
+//
+// Invariants:
+//   - a free bit is set exactly for the objects in [0, ready) that nobody owns; live counts the
+//   others;
+//   - a slab is on its cache's partial list exactly while it has a free bit set;
+//   - at most one slab per cache is growing (ready < capacity and taken from first);
+//   - a cache keeps at most one empty slab; further ones go back to the arena at once, in a
+//     type-stable cache after a grace period.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "base/lock_rank.h"
+#include "base/mutex.h"
+#include "base/thread_annotations.h"
+
+namespace dentree::mm {
+
+class Memory;
+struct Slab;
+
+enum class CacheFlags : uint32_t {
+  kNone = 0,
+  // A freed object may be handed out again at once as an object of the same type while RCU readers
+  // still look at it; what they read must survive that (atomic fields, a sequence count). The
+  // memory is never used for anything else before a grace period has passed.
+  kTypeStable = 1 << 0,
+  // A shrinker can free these objects (SReclaimable in meminfo).
+  kReclaimable = 1 << 1,
+};
+
+constexpr CacheFlags operator|(CacheFlags a, CacheFlags b) {
+  return static_cast<CacheFlags>(static_cast<uint32_t>(a) | static_cast<uint32_t>(b));
+}
+constexpr bool Has(CacheFlags flags, CacheFlags flag) {
+  return (static_cast<uint32_t>(flags) & static_cast<uint32_t>(flag)) != 0;
+}
+
+// A cache's numbers at one moment.
+struct CacheInfo {
+  std::string_view name;
+  CacheFlags flags = CacheFlags::kNone;
+  size_t object_bytes = 0;      // sizeof
+  size_t slot_bytes = 0;        // what an object takes
+  size_t objects_per_slab = 0;  // in a full slab
+  size_t active_objects = 0;    // owned by somebody
+  size_t total_objects = 0;     // active and free
+  size_t slabs = 0;
+  size_t active_slabs = 0;  // with at least one owned object
+  size_t bytes = 0;         // charged to the budget
+  uint64_t allocs = 0;
+  uint64_t refusals = 0;  // budget, system or fault point said no
+};
+
+// The untyped cache; use ObjectCache<T>.
+//
+// Thread safety: everything may be called by any thread. One lock of rank kLeaf guards lists, bits
+// and counts. Alloc() may reclaim: locks up to rank kRegistry may be held, none of kNode or above,
+// and no RCU section. Free() may be called under any lock but another kLeaf, and in RCU callbacks.
+// Lifetime: the Memory outlives the cache. When the cache is destroyed no RCU reader may still look
+// at its objects; objects that are still owned are a leak (Memory::LeakReport).
+class Cache {
+ public:
+  // Runs once on each object's memory, when its slab reaches it. Only for type-stable caches: a
+  // state that every free keeps, such as a sequence count.
+  using Constructor = void (*)(void* object);
+
+  static constexpr size_t kMaxObjectBytes = 16 * 1024;
+
+  Cache(Memory& memory, const char* name, size_t object_bytes, size_t alignment, CacheFlags flags,
+        Constructor constructor);
+  ~Cache();
+  Cache(const Cache&) = delete;
+  Cache& operator=(const Cache&) = delete;
+
+  // Uninitialised memory for one object; nullptr when the budget (after reclaim), the system or the
+  // fault point "mm:<name>" refuses.
+  [[nodiscard]] void* Alloc();
+  void Free(void* object);
+
+  std::string_view name() const { return name_; }
+  CacheFlags flags() const { return flags_; }
+  CacheInfo Info() const;
+  // Owned objects, without the lock.
+  size_t active_objects() const { return active_.load(std::memory_order_relaxed); }
+
+  // Gives empty slabs back; returns the bytes that are now free or wait for a grace period.
+  size_t ReleaseEmptySlabs();
+
+  // Aborts unless the invariants above hold. Linear in the slabs; for tests and teardown.
+  void CheckInvariants() const;
+
+ private:
+  friend class Memory;
+  class GrowGoal;
+
+  void* TakeFreeObject();
+  void* TakeFromLocked(Slab& slab) DT_REQUIRES(lock_);
+  void* AllocSlow();
+  bool Grow();
+  size_t NextStepLocked() const DT_REQUIRES(lock_);
+  size_t ExtendLocked(Slab& slab, size_t step) DT_REQUIRES(lock_);
+  Slab* PutLocked(Slab& slab, size_t index) DT_REQUIRES(lock_);
+  void DetachLocked(Slab& slab) DT_REQUIRES(lock_);
+  void Adopt(Slab& slab) const;
+  void PrepareForOwner(void* object) const;
+  void PrepareForFree(void* object) const;
+  bool HasFreeObject() const;
+  size_t ReportLeaks();
+
+  // Constant after construction.
+  Memory& memory_;
+  const std::string fault_point_;  // "mm:<name>"
+  const std::string_view name_;    // its tail
+  const uint32_t object_bytes_;
+  const uint32_t slot_bytes_;
+  const uint32_t slot_reciprocal_;  // index = offset * reciprocal >> 32
+  const CacheFlags flags_;
+  const Constructor constructor_;
+
+  // lock_ guards all of this; the atomics are written under it and read without.
+  mutable base::SpinLock<base::LockRank::kLeaf> lock_;
+  Slab* partial_ DT_GUARDED_BY(lock_) = nullptr;
+  Slab* growing_ DT_GUARDED_BY(lock_) = nullptr;
+  size_t empty_slabs_ DT_GUARDED_BY(lock_) = 0;
+  std::atomic<size_t> free_{0};
+  std::atomic<size_t> active_{0};
+  std::atomic<size_t> slabs_{0};
+  std::atomic<size_t> bytes_{0};
+  std::atomic<uint64_t> allocs_{0};
+  std::atomic<uint64_t> refusals_{0};
+
+  // Guarded by the Memory's registry lock.
+  Cache* next_ = nullptr;
+  Cache* prev_ = nullptr;
+};
+
+// A cache of T.
+//
+//   ObjectCache<Dentry> dentries_{memory, "dentry", CacheFlags::kReclaimable};
+//   Dentry* dentry = dentries_.New(args...);   // nullptr: kNoMem
+//   dentries_.Delete(dentry);
+//
+// Alloc() and Free() deal in raw memory: for types whose state survives a free (kTypeStable), or
+// that are destroyed elsewhere than they are freed.
+template <class T>
+class ObjectCache {
+ public:
+  static_assert(sizeof(T) <= Cache::kMaxObjectBytes);
+
+  explicit ObjectCache(Memory& memory, const char* name, CacheFlags flags = CacheFlags::kNone,
+                       Cache::Constructor constructor = nullptr)
+      : cache_(memory, name, sizeof(T), alignof(T), flags, constructor) {}
+
+  // Raw, uninitialised and NOT constructed; nullptr when refused.
+  [[nodiscard]] T* Alloc() { return static_cast<T*>(cache_.Alloc()); }
+  void Free(T* object) { cache_.Free(object); }
+
+  template <class... Args>
+  [[nodiscard]] T* New(Args&&... args) {
+    void* memory = cache_.Alloc();
+    return memory == nullptr ? nullptr : ::new (memory) T(std::forward<Args>(args)...);
+  }
+  void Delete(T* object) {
+    object->~T();
+    cache_.Free(object);
+  }
+
+  CacheInfo Info() const { return cache_.Info(); }
+  size_t active_objects() const { return cache_.active_objects(); }
+  Cache& cache() { return cache_; }
+  const Cache& cache() const { return cache_; }
+
+ private:
+  Cache cache_;
+};
+
+}  // namespace dentree::mm

@@ -1,0 +1,209 @@
+// The memory of one Vfs: a budget in bytes, the caches that use it, the shrinkers that give it
+// back.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/errno.h"
+#include "base/fault.h"
+#include "base/lock_rank.h"
+#include "base/mutex.h"
+#include "base/rcu.h"
+#include "base/stats.h"
+#include "base/sync_point.h"
+#include "base/thread_annotations.h"
+#include "mm/cache.h"
+#include "mm/shrinker.h"
+
+namespace dentree::mm {
+
+class ReclaimGoal;
+class SlabArena;
+
+// What a Memory does when objects outlive their cache, or bytes their Memory.
+enum class OnLeak : uint8_t { kReport, kAbort };
+
+// Objects that were still owned when their cache was destroyed, or bytes never given back.
+struct Leak {
+  std::string name;  // the cache's, or "bytes"
+  size_t count = 0;  // objects, or bytes
+};
+
+struct DropResult {
+  size_t freed_objects = 0;
+  size_t freed_bytes = 0;  // given back to the budget
+  size_t passes = 0;
+};
+
+// A Memory's numbers at one moment; schema kMemoryFields below.
+struct MemoryStats {
+  uint64_t limit = 0;
+  uint64_t used = 0;
+  uint64_t high_water = 0;
+  uint64_t slab_bytes = 0;
+  uint64_t slab_reclaimable_bytes = 0;
+  uint64_t variable_bytes = 0;
+  uint64_t deferred_bytes = 0;
+  uint64_t refused = 0;
+  uint64_t direct_reclaims = 0;
+  uint64_t direct_scanned = 0;
+  uint64_t direct_freed = 0;
+  uint64_t grace_period_waits = 0;
+  uint64_t drops = 0;
+};
+
+// The budget of one Vfs or Os, with its caches and shrinkers.
+//
+// Every byte of slabs and of variable-size things is charged. A charge that does not fit reclaims
+// directly: shrinkers at priority 12 (gentle) to 0 (everything) as Linux does, one batch at a time
+// and only until the charge fits; what the shrinkers gave to RCU counts as used until a grace
+// period has passed, so reclaim waits for expedited ones (kMaxGracePeriodWaits at most) before it
+// refuses.
+//
+// Thread safety: everything may be called by any thread. Charging is one atomic word; the lists of
+// caches and shrinkers are guarded by registry_mu_ (rank kStats), which is never held while a
+// shrinker runs. Whatever may reclaim (Charge, AllocBytes, Reclaim, DropCaches) may be called with
+// locks up to rank kRegistry held, none of kNode or above, and outside RCU sections. Lifetime:
+// outlives its caches and registrations; the RCU domain, faults and sync points outlive it.
+class Memory {
+ public:
+  static constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
+#ifdef NDEBUG
+  static constexpr OnLeak kDefaultOnLeak = OnLeak::kReport;
+#else
+  static constexpr OnLeak kDefaultOnLeak = OnLeak::kAbort;
+#endif
+
+  struct Options {
+    size_t limit_bytes = kNoLimit;
+    OnLeak on_leak = kDefaultOnLeak;
+  };
+
+  // Shrinker priorities: at priority p a shrinker is asked for about 2^-p of what it has.
+  static constexpr int kGentlestPriority = 12;
+  // Grace periods one reclaim waits for, the last before refusing included.
+  static constexpr int kMaxGracePeriodWaits = 16;
+  // Passes one DropCaches makes.
+  static constexpr int kMaxDropPasses = 64;
+
+  Memory(Options options, base::RcuDomain& rcu, base::FaultInjector& faults,
+         base::SyncPoints& sync);
+  ~Memory();
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  // Takes `bytes` from the budget; kNoMem only after reclaim could not make room.
+  base::Status Charge(size_t bytes);
+  void Uncharge(size_t bytes);
+
+  size_t used() const { return used_.load(std::memory_order_relaxed); }
+  size_t limit() const { return limit_; }
+  size_t high_water() const { return high_water_.load(std::memory_order_relaxed); }
+
+  // Asks shrinkers until `bytes` came back to the budget or all have been asked for everything.
+  // Returns the bytes that came back.
+  size_t Reclaim(size_t bytes);
+  // Everything that nobody uses goes: priority 0, repeated while it makes progress.
+  DropResult DropCaches();
+
+  // Memory for things of variable size (names, tables), charged; aligned for any scalar. `site` is
+  // a string literal, the fault point's name ("mm:name"). nullptr when refused.
+  [[nodiscard]] void* AllocBytes(size_t bytes, const char* site);
+  // `bytes` as given to AllocBytes; nullptr is allowed.
+  void FreeBytes(void* memory, size_t bytes);
+
+  // fn(CacheInfo) in the order of registration; under registry_mu_, so fn only copies.
+  template <class Fn>
+  void ForEachCache(Fn&& fn) const;
+  // fn(ShrinkerInfo) in the order of registration; no lock is held, but no shrinker it has seen
+  // last can unregister meanwhile.
+  template <class Fn>
+  void ForEachShrinker(Fn&& fn) const;
+
+  // /proc/slabinfo, version 2.1: objects, sizes in bytes, pages of 4 KiB.
+  std::string SlabInfoText() const;
+  // /proc/meminfo: the rows that have a meaning here, in kB. MemTotal is the limit, or the host's
+  // memory when there is none.
+  std::string MemInfoText() const;
+  MemoryStats Stats() const;
+
+  // What leaked so far: caches destroyed with owned objects. Call after the caches are gone.
+  std::vector<Leak> LeakReport() const;
+
+  base::RcuDomain& rcu() { return rcu_; }
+  base::FaultInjector& faults() { return faults_; }
+  base::SyncPoints& sync_points() { return sync_; }
+
+ private:
+  friend class Cache;
+  friend class ShrinkerRegistration;
+  friend class SlabArena;
+
+  // The budget (memory.cc).
+  bool TryCharge(size_t bytes);
+  void ChargeAlways(size_t bytes);
+  void RaiseHighWater(size_t used);
+
+  // Reclaim (reclaim.cc).
+  bool ReclaimUntil(ReclaimGoal& goal);
+  size_t ShrinkAll(int priority, ReclaimGoal& goal);
+  void WaitForDeferredFrees();
+  size_t ReleaseEmptySlabs();
+
+  // The lists (memory.cc).
+  void Register(Cache& cache);
+  void Unregister(Cache& cache);
+  void Register(ShrinkerRegistration& registration);
+  void Unregister(ShrinkerRegistration& registration);
+  // The registration after `after` (nullptr: the first), kept from unregistering until it is passed
+  // as `after` in its turn.
+  ShrinkerRegistration* NextShrinker(ShrinkerRegistration* after) const;
+  void RecordLeak(std::string_view name, size_t count);
+
+  const size_t limit_;
+  const OnLeak on_leak_;
+  base::RcuDomain& rcu_;
+  base::FaultInjector& faults_;
+  base::SyncPoints& sync_;
+
+  std::atomic<size_t> used_{0};
+  std::atomic<size_t> high_water_{0};
+  std::atomic<size_t> variable_bytes_{0};
+  std::atomic<uint64_t> refused_{0};
+  std::atomic<uint64_t> direct_reclaims_{0};
+  std::atomic<uint64_t> direct_scanned_{0};
+  std::atomic<uint64_t> direct_freed_{0};
+  std::atomic<uint64_t> grace_period_waits_{0};
+  std::atomic<uint64_t> drops_{0};
+
+  mutable base::Mutex<base::LockRank::kStats> registry_mu_;
+  mutable base::CondVar scan_ended_;  // with registry_mu_: some registration's running_ became 0
+  Cache* caches_ DT_GUARDED_BY(registry_mu_) = nullptr;
+  ShrinkerRegistration* shrinkers_ DT_GUARDED_BY(registry_mu_) = nullptr;
+  uint32_t next_shrinker_id_ DT_GUARDED_BY(registry_mu_) = 0;
+  std::vector<Leak> leaks_ DT_GUARDED_BY(registry_mu_);
+
+  std::unique_ptr<SlabArena> arena_;
+};
+
+template <class Fn>
+void Memory::ForEachCache(Fn&& fn) const {
+  base::MutexLock lock(registry_mu_);
+  for (const Cache* cache = caches_; cache != nullptr; cache = cache->next_) fn(cache->Info());
+}
+
+template <class Fn>
+void Memory::ForEachShrinker(Fn&& fn) const {
+  for (ShrinkerRegistration* entry = NextShrinker(nullptr); entry != nullptr;
+       entry = NextShrinker(entry)) {
+    fn(entry->Info());
+  }
+}
+
+}  // namespace dentree::mm

@@ -1,0 +1,137 @@
+// The contract between a cache that can give memory back and the reclaim that asks it to.
+//
+// It is Linux's: Count() says how many objects could be freed, Scan(nr) looks at no more than nr of
+// them and frees what it may. Reclaim decides how much to ask for (mm/reclaim.cc).
+//
+//   class DentryShrinker : public mm::Shrinker { ... };
+//   DentryShrinker shrinker_{...};
+//   mm::ShrinkerRegistration registration_{memory, shrinker_};   // declared last: unregisters
+//   first
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace dentree::mm {
+
+class Memory;
+class ReclaimGoal;
+
+// Objects a scan looked at and left, by reason. The sum need not reach `scanned - freed`.
+struct Kept {
+  size_t referenced = 0;  // used since the last look (second chance)
+  size_t busy = 0;        // somebody holds a reference
+  size_t locked = 0;      // its lock, or its parent's, could not be had without waiting
+  size_t pinned = 0;      // must stay: dirty, mounted upon, has children
+};
+
+struct ScanResult {
+  size_t scanned = 0;  // looked at; never more than asked for
+  size_t freed = 0;    // gone, or waiting for a grace period to be gone
+  bool stop = false;   // no progress possible here now; what was asked is deferred, not lost
+  Kept kept;
+};
+
+// A cache that frees its objects when asked.
+//
+// Scan() runs with no lock of rank kNode or above held, but its caller may hold locks up to rank
+// kRegistry (it is allocating): an implementation takes those only by trying. It may not allocate
+// from mm beyond the budget: reclaim does not recurse, so such an allocation is refused.
+//
+// Thread safety: Count() and Scan() are called by any number of threads at once.
+// Lifetime: outlives its ShrinkerRegistration.
+class Shrinker {
+ public:
+  static constexpr uint32_t kDefaultSeeks = 2;
+  static constexpr size_t kDefaultBatch = 128;
+
+  Shrinker() = default;
+  Shrinker(const Shrinker&) = delete;
+  Shrinker& operator=(const Shrinker&) = delete;
+  virtual ~Shrinker() = default;
+
+  virtual std::string_view name() const = 0;
+  // Freeable objects; 0 skips this shrinker. Approximate and cheap: takes no lock.
+  virtual size_t Count() = 0;
+  // Looks at up to `nr` objects, oldest first.
+  virtual ScanResult Scan(size_t nr) = 0;
+
+  // The cost of bringing an object back; 0 means cheap (half of the objects are asked for at once).
+  virtual uint32_t seeks() const { return kDefaultSeeks; }
+  // Objects per Scan() call.
+  virtual size_t batch() const { return kDefaultBatch; }
+};
+
+// What one shrinker was asked for and what it did, since it was registered.
+struct ShrinkerStats {
+  uint64_t runs = 0;
+  uint64_t requested = 0;  // objects
+  uint64_t scanned = 0;
+  uint64_t freed = 0;
+  uint64_t stops = 0;         // scans that ended with `stop`
+  uint64_t deferred = 0;      // objects asked for and carried over to the next run
+  uint64_t ns = 0;            // time in Scan()
+  int64_t last_scan_ns = 0;   // steady clock; 0 = never
+  int64_t last_freed_ns = 0;  // steady clock; 0 = never
+  Kept kept;
+};
+
+// One row of Memory::ForEachShrinker.
+struct ShrinkerInfo {
+  std::string_view name;
+  uint32_t id = 0;      // unique within the Memory, never reused
+  size_t freeable = 0;  // Count() now
+  ShrinkerStats stats;
+};
+
+// Keeps a shrinker known to a Memory, with its statistics.
+//
+// A member of its own and not part of Shrinker, because a base class would unregister after the
+// derived class is already gone. Declare it after everything that Count() and Scan() use.
+//
+// Thread safety: the statistics are relaxed atomics, added to once per run.
+// Lifetime: the destructor waits until no scan of this shrinker runs; it must not be called from
+// within one, nor with a lock that one may wait for.
+class ShrinkerRegistration {
+ public:
+  ShrinkerRegistration(Memory& memory, Shrinker& shrinker);
+  ~ShrinkerRegistration();
+  ShrinkerRegistration(const ShrinkerRegistration&) = delete;
+  ShrinkerRegistration& operator=(const ShrinkerRegistration&) = delete;
+
+  uint32_t id() const { return id_; }
+  ShrinkerInfo Info() const;
+
+ private:
+  friend class Memory;
+
+  struct Cells {
+    std::atomic<uint64_t> runs{0}, requested{0}, scanned{0}, freed{0}, stops{0}, ns{0};
+    std::atomic<uint64_t> referenced{0}, busy{0}, locked{0}, pinned{0};
+    std::atomic<int64_t> last_scan_ns{0}, last_freed_ns{0};
+  };
+
+  // What one run adds up before it is accounted.
+  struct Run;
+
+  // Asks for what `priority` says, in batches, until that is done, the shrinker stops or the goal
+  // is met (reclaim.cc).
+  Run Shrink(int priority, ReclaimGoal& goal);
+  size_t Plan(int priority, size_t freeable, size_t deferred) const;
+  void Account(const Run& run);
+
+  Memory& memory_;
+  Shrinker& shrinker_;
+  std::atomic<size_t> deferred_{0};
+  Cells cells_;
+  // Guarded by the Memory's registry lock.
+  uint32_t id_ = 0;
+  uint32_t running_ = 0;  // scans that use this registration now; it stays linked until they ended
+  bool dying_ = false;    // no further scan starts
+  ShrinkerRegistration* next_ = nullptr;
+  ShrinkerRegistration* prev_ = nullptr;
+};
+
+}  // namespace dentree::mm
