@@ -135,6 +135,7 @@ class TidyTest(unittest.TestCase):
 
     def test_readme_example_finds_a_block_that_has_drifted(self):
         self.assert_finds("readme_example", "word for word", README_dot_md="```cpp\nint main() { }\n```\n")
+        self.assert_finds("readme_example", "word for word", README_dot_md="See the example.\n")
 
     def test_doc_links_finds_a_dead_link(self):
         self.assert_finds("doc_links", "nothing is at", README_dot_md="[x](docs/none.md)\n")
