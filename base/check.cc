@@ -1,0 +1,14 @@
+#include "base/check.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace dentree::base {
+
+void CheckFailed(const char* file, int line, const char* condition, const char* why) {
+  std::fprintf(stderr, "%s:%d: check failed: %s%s%s\n", file, line, condition,
+               why != nullptr ? ": " : "", why != nullptr ? why : "");
+  std::abort();
+}
+
+}  // namespace dentree::base

@@ -1,0 +1,230 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string_view>
+#include <type_traits>
+
+#include "base/thread_index.h"
+
+// A statistic is a field of a struct. The struct says nothing about how it is shown; a constexpr
+// schema beside it does.
+//
+//   struct DcacheStats {
+//     Counter hits;
+//     Gauge entries;
+//     HighWater longest_chain;
+//   };
+//   inline constexpr auto kDcacheFields = Fields(
+//       F<&DcacheStats::hits>("hits", "Lookups answered by the cache", StatKind::kCumulative),
+//       F<&DcacheStats::entries>("entries", "Names in the cache", StatKind::kInstant),
+//       F<&DcacheStats::longest_chain>("longest_chain", "...", StatKind::kHighWater));
+//
+//   Sharded<DcacheStats> stats;                 // or a plain DcacheStats
+//   stats.Add<&DcacheStats::hits>();
+//   for (const StatField& f : StatSet(kDcacheFields, stats)) ...   // see StatSet
+//
+// Costs: Counter::Add by itself is one locked add (5 ns, and a shared line: for what happens
+// rarely). Sharded<S>::Add is a plain load, add and store in a line of this thread's own (0.5 ns),
+// for hot paths.
+
+namespace dentree::base {
+
+// Counts events; only goes up. Thread safety: any thread.
+class Counter {
+ public:
+  void Add(uint64_t n = 1) { value_.fetch_add(n, std::memory_order_relaxed); }
+  // By the only thread that writes this counter.
+  void AddOwned(uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  [[nodiscard]] uint64_t Value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+// A quantity that goes up and down. Thread safety: any thread.
+class Gauge {
+ public:
+  // Returns the new value.
+  int64_t Add(int64_t n = 1) { return value_.fetch_add(n, std::memory_order_relaxed) + n; }
+  int64_t Sub(int64_t n = 1) { return Add(-n); }
+  void Set(int64_t n) { value_.store(n, std::memory_order_relaxed); }
+  [[nodiscard]] int64_t Value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<int64_t> value_{0};
+};
+
+// The largest value seen. Thread safety: any thread.
+class HighWater {
+ public:
+  void Note(int64_t n) {
+    int64_t was = value_.load(std::memory_order_relaxed);
+    while (n > was && !value_.compare_exchange_weak(was, n, std::memory_order_relaxed)) {
+    }
+  }
+  void Reset(int64_t n = 0) { value_.store(n, std::memory_order_relaxed); }
+  [[nodiscard]] int64_t Value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<int64_t> value_{0};
+};
+
+enum class StatKind : uint8_t {
+  kCumulative,  // since the start; only grows
+  kInstant,     // now
+  kHighWater,   // the most there ever was
+};
+
+enum class StatUnit : uint8_t { kNone, kBytes, kNanoseconds };
+
+std::string_view StatKindName(StatKind kind);
+std::string_view StatUnitName(StatUnit unit);
+
+// One statistic of a struct, with the struct's type erased.
+struct StatField {
+  std::string_view name;
+  std::string_view help;
+  StatKind kind;
+  StatUnit unit;
+  // Reads it from the instance at `instance`.
+  int64_t (*read)(const void* instance);
+};
+
+// A field together with the struct it belongs to, so that a schema cannot mix structs.
+template <class S>
+struct TypedStatField {
+  StatField field;
+};
+
+template <class S, size_t N>
+struct StatSchema {
+  std::array<StatField, N> fields;
+
+  [[nodiscard]] constexpr std::span<const StatField> Span() const { return fields; }
+};
+
+namespace internal {
+
+template <class S, class M>
+S ClassOf(M S::*);
+
+template <class M>
+int64_t ReadStat(const M& member) {
+  if constexpr (requires { member.Value(); }) {
+    return static_cast<int64_t>(member.Value());
+  } else if constexpr (requires { member.load(std::memory_order_relaxed); }) {
+    return static_cast<int64_t>(member.load(std::memory_order_relaxed));
+  } else {
+    return static_cast<int64_t>(member);
+  }
+}
+
+}  // namespace internal
+
+// Describes the field `M` of a struct: a Counter, Gauge, HighWater, std::atomic or number.
+template <auto M>
+constexpr auto F(std::string_view name, std::string_view help, StatKind kind,
+                 StatUnit unit = StatUnit::kNone) {
+  using S = decltype(internal::ClassOf(M));
+  return TypedStatField<S>{{name, help, kind, unit, [](const void* instance) {
+                              return internal::ReadStat(static_cast<const S*>(instance)->*M);
+                            }}};
+}
+
+// A statistic computed from the struct; the function must be free of locks.
+template <class S>
+constexpr TypedStatField<S> FComputed(std::string_view name, std::string_view help, StatKind kind,
+                                      StatUnit unit, int64_t (*read)(const void* instance)) {
+  return {{name, help, kind, unit, read}};
+}
+
+template <class S, std::same_as<TypedStatField<S>>... Rest>
+constexpr StatSchema<S, 1 + sizeof...(Rest)> Fields(TypedStatField<S> first, Rest... rest) {
+  return {{first.field, rest.field...}};
+}
+
+// One S per thread: statistics of hot paths. A thread below kOwnShards writes its own shard without
+// atomic read-modify-write; the others share the last one.
+//
+// Thread safety: any thread. Values are sums (counters, gauges) or maxima (high waters) over the
+// shards; they are read while others write, so they are exact only at rest.
+template <class S>
+class Sharded {
+ public:
+  static constexpr uint32_t kOwnShards = 15;
+
+  template <auto M>
+  void Add(uint64_t n = 1) {
+    const uint32_t index = ThreadIndex();
+    if (index < kOwnShards) [[likely]] {
+      (shards_[index].stats.*M).AddOwned(n);
+    } else {
+      (shards_[kOwnShards].stats.*M).Add(n);
+    }
+  }
+  template <auto M>
+  [[nodiscard]] uint64_t Sum() const {
+    uint64_t sum = 0;
+    for (const Shard& shard : shards_) sum += (shard.stats.*M).Value();
+    return sum;
+  }
+  // The struct of this thread, for gauges, high waters and rare counters.
+  [[nodiscard]] S& Local() { return shards_[std::min(ThreadIndex(), kOwnShards)].stats; }
+
+  [[nodiscard]] const void* first() const { return &shards_[0].stats; }
+  static constexpr size_t kStride = (sizeof(S) + 63) / 64 * 64;
+  static constexpr size_t kShards = kOwnShards + 1;
+
+ private:
+  struct alignas(64) Shard {
+    S stats;
+  };
+  static_assert(sizeof(Shard) == kStride);
+
+  std::array<Shard, kShards> shards_;
+};
+
+// A schema with the instance it describes: what statistics readers iterate over.
+//
+//   for (const StatField& field : set.fields()) Print(field.name, set.Value(field));
+//
+// Thread safety: any thread. Lifetime: refers to schema and instance.
+class StatSet {
+ public:
+  template <class S, size_t N>
+  StatSet(const StatSchema<S, N>& schema, const S& stats)
+      : fields_(schema.Span()), first_(&stats), stride_(0), shards_(1) {}
+  template <class S, size_t N>
+  StatSet(const StatSchema<S, N>& schema, const Sharded<S>& stats)
+      : fields_(schema.Span()),
+        first_(stats.first()),
+        stride_(Sharded<S>::kStride),
+        shards_(Sharded<S>::kShards) {}
+
+  [[nodiscard]] std::span<const StatField> fields() const { return fields_; }
+  [[nodiscard]] int64_t Value(const StatField& field) const {
+    int64_t value = field.read(first_);
+    for (size_t i = 1; i < shards_; ++i) {
+      const int64_t other = field.read(static_cast<const char*>(first_) + i * stride_);
+      value = field.kind == StatKind::kHighWater ? std::max(value, other) : value + other;
+    }
+    return value;
+  }
+
+ private:
+  std::span<const StatField> fields_;
+  const void* first_;
+  size_t stride_;
+  size_t shards_;
+};
+
+}  // namespace dentree::base
