@@ -319,7 +319,8 @@ class CondVar {
     cond_.wait(lock);
     lock.release();
   }
-  // Waits until `ready()` is true; it is called with the mutex held.
+  // Waits until `ready()` is true; it is called with the mutex held. A lambda that reads guarded
+  // members begins with mutex.AssertHeld(), since the analysis does not know who calls it.
   template <LockRank R, class Ready>
   void WaitUntil(Mutex<R>& mutex, Ready ready) DT_REQUIRES(mutex) {
     while (!ready()) Wait(mutex);

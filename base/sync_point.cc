@@ -1,5 +1,7 @@
 #include "base/sync_point.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace dentree::base {
@@ -73,11 +75,9 @@ void SyncPoints::Reset() {
     ++point.releases;
   }
   changed_.NotifyAll();
-  changed_.WaitUntil(mu_, [&]() DT_REQUIRES(mu_) {
-    for (const auto& [name, point] : points_) {
-      if (point.standing != 0) return false;
-    }
-    return true;
+  changed_.WaitUntil(mu_, [&] {
+    mu_.AssertHeld();
+    return std::ranges::none_of(points_, [](const auto& p) { return p.second.standing != 0; });
   });
   points_.clear();
   armed_.store(false, std::memory_order_relaxed);
