@@ -94,7 +94,7 @@ def umbrella_fault(tree, room):
     source = f'#include "{header}"\n#include "{header}"\n'
     done = subprocess.run(
         [tree.compiler, "-std=c++23", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{tree.root}",
-         "-xc++", "-"], input=source, capture_output=True, text=True, check=False)
+         "-xc++", "-"], input=source, cwd=tree.root, capture_output=True, text=True, check=False)
     return f"{header}:1: does not compile alone\n{done.stderr}" if done.returncode else None
 
 
@@ -112,6 +112,16 @@ def check_absl_in_headers(tree):
         for number, line in tree.lines(path):
             if forbidden.search(line):
                 yield f"{path}:{number}: a type of Abseil's that stays out of here"
+
+
+def check_all_compiled(tree):
+    """Every source is named in a meson.build, so that none rots unseen."""
+    for path in tree.files((".cc",)):
+        folder = path.parent if (tree.root / path.parent / "meson.build").exists() else path.parent.parent
+        build = tree.root / folder / "meson.build"
+        names = {path.name, str(path), path.stem, path.stem.removesuffix("_test")}
+        if not build.exists() or not names & set(re.findall(r"'([^']*)'", build.read_text())):
+            yield f"{path}:1: no meson.build compiles it"
 
 
 # ---- functions -------------------------------------------------------------------------------

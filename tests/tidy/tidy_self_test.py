@@ -16,8 +16,12 @@ GOOD = {
     "base/meson.build": "",
     "base/base.h": '#pragma once\n#include <string>\ninline int One() { return 1; }\n',
     "base/lock_rank.h": "enum class LockRank : uint8_t {\n  kMount,  // kNot\n  kDir,\n};\n",
+    "ramfs/meson.build": "static_library('ramfs', 'dir.cc')\n",
+    "ramfs/ramfs.h": "#pragma once\n",
     "ramfs/dir.cc": '#include "absl/container/btree_map.h"\n#include "base/base.h"\n#include "ramfs/dir_internal.h"\n',
+    "tests/ramfs/meson.build": "room_tests = {'dir': 'unit'}\n",
     "tests/ramfs/dir_test.cc": '#include "ramfs/dir_internal.h"\n',
+    "examples/meson.build": "executable('embed', 'embed.cc')\n",
     "examples/embed.cc": "int main() {}\n",
     "README.md": "See [locking](docs/locking.md).\n```cpp\nint main() {}\n```\n",
     "docs/locking.md": "| rank | guards |\n|---|---|\n| `kMount` | a |\n| `kDir` | b |\n",
@@ -79,7 +83,11 @@ class TidyTest(unittest.TestCase):
         self.assert_finds("umbrella", "does not compile alone", base__base_dot_h="int one = 1;\n")
 
     def test_umbrella_finds_a_room_without_one(self):
-        self.assert_finds("umbrella", "without an umbrella", ramfs__meson_dot_build="")
+        self.assert_finds("umbrella", "without an umbrella", kernfs__meson_dot_build="")
+
+    def test_all_compiled_finds_a_source_and_a_test_that_are_not(self):
+        self.assert_finds("all_compiled", "ramfs/file.cc", ramfs__file_dot_cc="\n")
+        self.assert_finds("all_compiled", "tests/ramfs/file_test.cc", tests__ramfs__file_test_dot_cc="\n")
 
     def test_function_length_finds_71_lines_and_lets_70_pass(self):
         self.assertEqual(self.findings("function_length", base__x_dot_cc=body(70)), [])
