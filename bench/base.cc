@@ -70,6 +70,7 @@ void MeasureDeferredFree(const bench::Report& report) {
     while (n--) {
       if (free_list == nullptr) domain.Drain();
       Stable* object = free_list;
+      CHECK(object != nullptr, "a drained domain has freed everything");
       free_list = object->next_free;
       domain.Retire(&object->rcu, &MakeFree, sizeof(Stable));
     }
