@@ -94,11 +94,12 @@ using Status = Result<void>;
 }
 
 // For TRY: moves the value out of a result that holds one.
-template <class T>
-constexpr T TakeValue(Result<T>& result) {
+template <class T, class E>
+constexpr T TakeValue(std::expected<T, E>& result) {
   return std::move(*result);
 }
-constexpr void TakeValue(Status&) {}
+template <class E>
+constexpr void TakeValue(std::expected<void, E>&) {}
 
 }  // namespace dentree::base
 

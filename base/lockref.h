@@ -16,7 +16,8 @@ namespace dentree::base {
 //   - the count moves only while the lock is free, or by the holder of the lock: a holder sees it
 //   stand
 //     still, so "zero references, therefore dead" is decided and done in one critical section;
-//   - dead (a negative count) is final; GetNotDead fails from then on.
+//   - dead (a negative count) is final for the object; GetNotDead fails from then on (until type-stable
+//     memory is revived as another object: who got hold of that one rechecks what it is).
 //
 // The free-standing operations (Get...) wait while another thread holds the lock, so they obey its
 // rank: not under a lock inside kDentry. PutUnlessLast never waits.
@@ -83,6 +84,13 @@ class DT_CAPABILITY("lockref") Lockref {
     const int32_t now = count();
     CHECK(now == 0, "only what nobody refers to dies");
     word_.fetch_add(static_cast<uint64_t>(kDead) << kCountShift, std::memory_order_relaxed);
+  }
+
+  // Type-stable memory becomes another object, with `count` references.
+  void ReviveLocked(int32_t count) DT_REQUIRES(this) {
+    DCHECK(dead());
+    const auto delta = static_cast<uint32_t>(count - this->count());
+    word_.fetch_add(static_cast<uint64_t>(delta) << kCountShift, std::memory_order_relaxed);
   }
 
   // References; negative when dead. Stands still only for the holder of the lock.

@@ -57,42 +57,58 @@ RcuDomain::RcuDomain(RcuOptions options) : options_(std::move(options)) {
     CHECK(!readers_pay_ || options_.barrier == RcuOptions::Barrier::kAuto,
           "membarrier is not permitted");
   }
-  ForEachSlot([](Slot& slot) { slot.next_turn = kBatchCallbacks; });
+  fast_readers_ = readers_pay_ ? 0 : kChunkSlots;
 }
 
 RcuDomain::~RcuDomain() {
-  ForEachSlot([](Slot& slot) {
-    CHECK(slot.epoch.load(std::memory_order_acquire) == 0, "a reader outlives its domain");
+  ForEachChunk([](const Chunk& chunk, uint32_t) {
+    for (const Reader& reader : chunk.readers) {
+      CHECK(reader.epoch.load(std::memory_order_acquire) == 0, "a reader outlives its domain");
+    }
   });
   Drain();
   for (auto& chunk : more_) delete chunk.load(std::memory_order_relaxed);
 }
 
 template <class F>
-void RcuDomain::ForEachSlot(F f) const {
-  for (const Slot& slot : first_.slots) f(const_cast<Slot&>(slot));
-  for (const auto& chunk : more_) {
-    Chunk* slots = chunk.load(std::memory_order_acquire);
-    if (slots == nullptr) continue;
-    for (Slot& slot : slots->slots) f(slot);
+void RcuDomain::ForEachChunk(F f) const {
+  f(const_cast<Chunk&>(first_), 0);
+  for (uint32_t number = 1; number < more_.size(); ++number) {
+    Chunk* chunk = more_[number].load(std::memory_order_acquire);
+    if (chunk != nullptr) f(*chunk, number * kChunkSlots);
   }
 }
 
-RcuDomain::Slot& RcuDomain::SlotBeyondFirst(uint32_t index) {
-  std::atomic<Chunk*>& place = more_[index / kChunkSlots];
+template <class F>
+void RcuDomain::ForEachRetirer(F f) const {
+  ForEachChunk([&](Chunk& chunk, uint32_t) {
+    for (Retirer& retirer : chunk.retirers) f(retirer);
+  });
+}
+
+RcuDomain::Chunk& RcuDomain::ChunkBeyondFirst(uint32_t number) {
+  std::atomic<Chunk*>& place = more_[number];
   Chunk* chunk = place.load(std::memory_order_acquire);
-  if (chunk == nullptr) {
-    auto* made = new (std::nothrow) Chunk;
-    // The one allocation of the library that cannot fail: a reader has no way to refuse.
-    CHECK(made != nullptr, "no memory for a reader's slot");
-    for (Slot& slot : made->slots) slot.next_turn = kBatchCallbacks;
-    if (place.compare_exchange_strong(chunk, made, std::memory_order_seq_cst)) {
-      chunk = made;
-    } else {
-      delete made;
-    }
+  if (chunk != nullptr) return *chunk;
+  auto* made = new (std::nothrow) Chunk;
+  // The one allocation that cannot fail: a reader has no way to refuse.
+  CHECK(made != nullptr, "no memory for a reader's slot");
+  if (place.compare_exchange_strong(chunk, made, std::memory_order_seq_cst)) return *made;
+  delete made;
+  return *chunk;
+}
+
+RcuDomain::Reader* RcuDomain::EnterSlow() {
+  Reader& reader = ReaderOfThread();
+  if (reader.epoch.load(std::memory_order_relaxed) != 0) return nullptr;
+  const uint64_t number = current_.load(std::memory_order_relaxed);
+  if (readers_pay_) {
+    reader.epoch.exchange(number, std::memory_order_seq_cst);
+  } else {
+    reader.epoch.store(number, std::memory_order_release);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
   }
-  return chunk->slots[index % kChunkSlots];
+  return &reader;
 }
 
 // ---- Grace periods ----
@@ -139,9 +155,11 @@ void RcuDomain::Barrier() const {
 
 bool RcuDomain::ReadersPassed(uint64_t number) const {
   bool passed = true;
-  ForEachSlot([&](const Slot& slot) {
-    const uint64_t epoch = slot.epoch.load(std::memory_order_seq_cst);
-    if (epoch != 0 && epoch < number) passed = false;
+  ForEachChunk([&](const Chunk& chunk, uint32_t) {
+    for (const Reader& reader : chunk.readers) {
+      const uint64_t epoch = reader.epoch.load(std::memory_order_seq_cst);
+      if (epoch != 0 && epoch < number) passed = false;
+    }
   });
   return passed;
 }
@@ -150,24 +168,21 @@ void RcuDomain::NoteStall(uint64_t number) {
   const int64_t now = MonotonicNs();
   if (now < next_stall_ns_) return;
   next_stall_ns_ = now + options_.stall_limit_ns;
-  uint32_t index = 0;
-  const auto report = [&](const Slot& slot) {
-    const uint64_t epoch = slot.epoch.load(std::memory_order_acquire);
-    const pid_t thread = ThreadIdOf(index++);
-    if (epoch == 0 || epoch >= number) return;
-    stalls_.fetch_add(1, std::memory_order_relaxed);
-    if (!options_.on_stall) return;
-    const RcuSite site{slot.file.load(std::memory_order_relaxed),
-                       slot.line.load(std::memory_order_relaxed)};
-    options_.on_stall({thread, NameOfThread(thread), now - started_ns_, site});
-  };
-  for (const Slot& slot : first_.slots) report(slot);
-  for (size_t c = 1; c < more_.size(); ++c) {
-    index = static_cast<uint32_t>(c * kChunkSlots);
-    const Chunk* chunk = more_[c].load(std::memory_order_acquire);
-    if (chunk == nullptr) continue;
-    for (const Slot& slot : chunk->slots) report(slot);
-  }
+  ForEachChunk([&](const Chunk& chunk, uint32_t first) {
+    for (uint32_t i = 0; i < kChunkSlots; ++i) {
+      const Reader& reader = chunk.readers[i];
+      const uint64_t epoch = reader.epoch.load(std::memory_order_acquire);
+      if (epoch == 0 || epoch >= number) continue;
+      stalls_.fetch_add(1, std::memory_order_relaxed);
+      if (!options_.on_stall) continue;
+      const pid_t thread = ThreadIdOf(first + i);
+      options_.on_stall({.thread_id = thread,
+                         .thread_name = NameOfThread(thread),
+                         .blocked_ns = now - started_ns_,
+                         .site = {.file = reader.file.load(std::memory_order_relaxed),
+                                  .line = reader.line.load(std::memory_order_relaxed)}});
+    }
+  });
 }
 
 void RcuDomain::WaitOver(uint64_t cookie, int64_t sleep_ns, int64_t deadline_ns) {
@@ -205,30 +220,60 @@ void RcuDomain::Queue::Append(Queue& other) {
   other = {};
 }
 
-// If the waiting list is due it is the caller's to run. The open one then becomes the waiting one,
-// at once due perhaps: with no reader inside, a grace period is one membarrier.
-RcuDomain::Queue RcuDomain::TakeDue(Slot& slot) {
+// The owner has announced itself, which visitors wait for: it steps back and queues up with them.
+void RcuDomain::OwnQueues::WaitForVisitors() {
+  mine_.busy.store(false, std::memory_order_release);
+  domain_.visit_.Lock();
+  waited_ = true;
+}
+
+class RcuDomain::Visit {
+ public:
+  explicit Visit(RcuDomain& domain) : domain_(domain) {
+    domain.visit_.Lock();
+    domain.visitors_.store(true, std::memory_order_seq_cst);
+    domain.Barrier();
+    domain.ForEachRetirer([](const Retirer& retirer) {
+      while (retirer.busy.load(std::memory_order_seq_cst)) sched_yield();
+    });
+  }
+  ~Visit() {
+    domain_.visitors_.store(false, std::memory_order_release);
+    domain_.visit_.Unlock();
+  }
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+
+ private:
+  RcuDomain& domain_;
+};
+
+void RcuDomain::HandOut(Retirer& from, Queue& to) {
+  from.handed_out.store(from.handed_out.load(std::memory_order_relaxed) + from.waiting.count,
+                        std::memory_order_relaxed);
+  to.Append(from.waiting);
+}
+
+void RcuDomain::Seal(Retirer& retirer) {
+  if (retirer.waiting.head != nullptr || retirer.open.head == nullptr) return;
+  retirer.waiting.Append(retirer.open);
+  retirer.cookie = StartPoll();
+}
+
+// The open queue becomes the waiting one, at once due perhaps: with no reader inside, a grace
+// period is one membarrier. Two turns, for what was waiting already and for what was open.
+RcuDomain::Queue RcuDomain::TakeDue(Retirer& retirer) {
   Queue due;
   for (int turn = 0; turn < 2; ++turn) {
-    slot.lock.Lock();
-    if (slot.waiting.head == nullptr && slot.open.head != nullptr) {
-      slot.waiting.Append(slot.open);
-      slot.cookie = StartPoll();
-      slot.next_turn = kBatchCallbacks;
-    }
-    const uint64_t cookie = slot.cookie;
-    const bool empty = slot.waiting.head == nullptr;
-    slot.lock.Unlock();
-    if (empty || !Poll(cookie)) break;
-    slot.lock.Lock();
-    // Somebody else may have taken it, and there may be a younger one.
-    if (slot.cookie == cookie) due.Append(slot.waiting);
-    slot.lock.Unlock();
+    Seal(retirer);
+    if (retirer.waiting.head == nullptr || !Poll(retirer.cookie)) break;
+    HandOut(retirer, due);
   }
   return due;
 }
 
 size_t RcuDomain::Run(Queue queue) {
+  if (queue.head == nullptr) return 0;
   const OnlyLeafLocks rule;
   for (RcuHead* head = queue.head; head != nullptr;) {
     RcuHead* next = head->next;
@@ -240,81 +285,126 @@ size_t RcuDomain::Run(Queue queue) {
   return queue.count;
 }
 
-// A thread that has retired a batch looks after it, and after those of threads that are gone.
-void RcuDomain::TakeTurn(Slot& slot) {
-  const bool may_run = !slot.running_callbacks && slot.epoch.load(std::memory_order_relaxed) == 0;
-  if (may_run) {
-    slot.running_callbacks = true;
-    AdoptOrphans(slot);
-    Run(TakeDue(slot));
-    Throttle(slot);
-    slot.running_callbacks = false;
+// A thread that has retired a batch looks after it, and after what threads that are gone have left.
+void RcuDomain::TakeTurn(Retirer& mine) {
+  const bool may_run = !mine.running_callbacks && !InReadSection();
+  if (may_run) AdoptOrphans(mine);
+  Queue due;
+  {
+    const OwnQueues own(*this, mine);
+    if (may_run) {
+      due = TakeDue(mine);
+    } else {
+      Seal(mine);
+    }
+    mine.next_turn = mine.open.count + kBatchCallbacks;
   }
-  slot.lock.Lock();
-  slot.next_turn = slot.open.count + kBatchCallbacks;
-  slot.lock.Unlock();
+  if (!may_run) return;
+  mine.running_callbacks = true;
+  Run(due);
+  Throttle(mine);
+  mine.running_callbacks = false;
 }
 
-void RcuDomain::Throttle(Slot& slot) {
-  slot.lock.Lock();
-  const uint64_t cookie = slot.cookie;
-  const bool too_much = slot.open.count + slot.waiting.count > kMaxPendingCallbacks ||
-                        slot.open.bytes + slot.waiting.bytes > kMaxPendingBytes;
-  slot.lock.Unlock();
-  if (!too_much) return;
+void RcuDomain::Throttle(Retirer& mine) {
+  uint64_t cookie;
+  {
+    const OwnQueues own(*this, mine);
+    if (mine.open.count + mine.waiting.count <= kMaxPendingCallbacks &&
+        mine.open.bytes + mine.waiting.bytes <= kMaxPendingBytes) {
+      return;
+    }
+    cookie = mine.cookie;
+  }
   throttled_.fetch_add(1, std::memory_order_relaxed);
   WaitOver(cookie, kNeverSleep, MonotonicNs() + kMaxThrottleNs);
-  Run(TakeDue(slot));
+  Queue due;
+  {
+    const OwnQueues own(*this, mine);
+    due = TakeDue(mine);
+  }
+  Run(due);
 }
 
-void RcuDomain::AdoptOrphans(Slot& slot) {
-  uint32_t index = 0;
-  ForEachSlot([&](Slot& other) {
-    const uint32_t mine = index++;
-    if (&other == &slot || ThreadIndexInUse(mine)) return;
-    other.lock.Lock();
-    Queue left;
-    left.Append(other.waiting);
-    left.Append(other.open);
-    other.lock.Unlock();
-    slot.lock.Lock();
-    slot.open.Append(left);
-    slot.lock.Unlock();
+void RcuDomain::AdoptOrphans(Retirer& mine) {
+  const auto is_orphan = [&](const Retirer& other, uint32_t index) {
+    return &other != &mine && other.HasObjects() && !ThreadIndexInUse(index);
+  };
+  bool any = false;
+  ForEachChunk([&](const Chunk& chunk, uint32_t first) {
+    for (uint32_t i = 0; i < kChunkSlots; ++i) any |= is_orphan(chunk.retirers[i], first + i);
   });
+  if (!any) return;
+  const Visit visit(*this);
+  ForEachChunk([&](Chunk& chunk, uint32_t first) {
+    for (uint32_t i = 0; i < kChunkSlots; ++i) {
+      Retirer& other = chunk.retirers[i];
+      if (is_orphan(other, first + i)) Inherit(mine, other);
+    }
+  });
+}
+
+// What was waiting gets a later cookie than it needs, which is safe. The books stay with the one
+// who retired, as if the object had been handed out and retired again by the heir.
+void RcuDomain::Inherit(Retirer& heir, Retirer& from) {
+  const auto add = [](std::atomic<uint64_t>& to, uint64_t n) {
+    to.store(to.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  };
+  const uint64_t count = from.waiting.count + from.open.count;
+  const uint64_t bytes = from.waiting.bytes + from.open.bytes;
+  heir.open.Append(from.waiting);
+  heir.open.Append(from.open);
+  add(heir.retired, count);
+  add(heir.retired_bytes, bytes);
+  add(from.retired, -count);
+  add(from.retired_bytes, -bytes);
 }
 
 size_t RcuDomain::Reclaim() {
   DCHECK(!InReadSection());
-  size_t run = 0;
-  ForEachSlot([&](Slot& slot) { run += Run(TakeDue(slot)); });
-  return run;
+  Queue due;
+  {
+    const Visit visit(*this);
+    // First all cookies, then the grace period they share.
+    ForEachRetirer([&](Retirer& retirer) { Seal(retirer); });
+    ForEachRetirer([&](Retirer& retirer) {
+      Queue part = TakeDue(retirer);
+      due.Append(part);
+    });
+  }
+  return Run(due);
 }
 
 void RcuDomain::Drain() {
   DCHECK(!InReadSection());
-  CHECK(!SlotOfThread().running_callbacks, "a callback cannot wait for callbacks");
+  CHECK(!RetirerOfThread().running_callbacks, "a callback cannot wait for callbacks");
   while (true) {
     Reclaim();
     const uint64_t finished = finished_.load(std::memory_order_acquire);
-    uint64_t retired = 0;
-    ForEachSlot([&](Slot& s) { retired += s.retired.load(std::memory_order_relaxed); });
-    if (retired == finished) return;
+    if (TotalRetired() == finished) return;
     Synchronize();
   }
 }
 
+uint64_t RcuDomain::TotalRetired() const {
+  uint64_t total = 0;
+  ForEachRetirer([&](const Retirer& r) { total += r.retired.load(std::memory_order_relaxed); });
+  return total;
+}
+
 uint64_t RcuDomain::PendingBytes() const {
   const uint64_t finished = finished_bytes_.load(std::memory_order_relaxed);
-  uint64_t retired = 0;
-  ForEachSlot([&](Slot& s) { retired += s.retired_bytes.load(std::memory_order_relaxed); });
-  return retired - std::min(retired, finished);
+  uint64_t total = 0;
+  ForEachRetirer(
+      [&](const Retirer& r) { total += r.retired_bytes.load(std::memory_order_relaxed); });
+  return total - std::min(total, finished);
 }
 
 RcuStats RcuDomain::Stats() const {
   RcuStats stats{};
   stats.grace_periods = completed_.load(std::memory_order_relaxed) - 1;
   stats.finished = finished_.load(std::memory_order_relaxed);
-  ForEachSlot([&](Slot& s) { stats.retired += s.retired.load(std::memory_order_relaxed); });
+  stats.retired = TotalRetired();
   stats.pending_bytes = PendingBytes();
   stats.stalls = stalls_.load(std::memory_order_relaxed);
   stats.throttled = throttled_.load(std::memory_order_relaxed);

@@ -38,10 +38,14 @@
 //   - a cookie is the number of a grace period that started after StartPoll; it is over when
 //   completed_
 //     reaches it;
-//   - a retired object is in exactly one place: the open list of a slot (no cookie yet), its
-//   waiting list
+//   - a retired object is in exactly one place: the open queue of a thread (no cookie yet), its
+//   waiting queue
 //     (all retired before its cookie was taken), or with the thread that runs its callback;
-//   - retired = finished + pending, callbacks and bytes.
+//   - retired = finished + pending, callbacks and bytes;
+//   - a thread works on its own queues with plain stores, `busy` set. Anybody else (Reclaim, Drain,
+//   the heir of
+//     a thread that is gone) is a visitor: sets visitors_, makes every thread execute a barrier,
+//     and waits until no owner is busy; owners that come meanwhile queue up behind visit_.
 
 namespace dentree::base {
 
@@ -163,42 +167,59 @@ class RcuDomain {
     void Append(Queue& other);
   };
 
-  // One thread's part of the domain. The reader's line, then the line of what the thread retired.
-  struct Slot {
+  // A thread's part of the domain as a reader.
+  struct alignas(64) Reader {
     // Zero outside read sections, else the grace period current when the outermost one was entered.
-    alignas(64) std::atomic<uint64_t> epoch{0};
+    std::atomic<uint64_t> epoch{0};
     // Debug builds: where the outermost section was entered.
     std::atomic<const char*> file{nullptr};
     std::atomic<int> line{0};
+  };
 
-    // Taken by the slot's thread, and by others in Reclaim and Drain.
-    alignas(64) SpinWord lock;
-    bool running_callbacks = false;  // by the slot's thread only
+  // A thread's part of the domain as one that retires.
+  struct alignas(64) Retirer {
+    std::atomic<bool> busy{false};
+    bool running_callbacks = false;        // touched by the thread only
+    uint32_t next_turn = kBatchCallbacks;  // open.count at which the thread looks after its queues
     Queue open;
     Queue waiting;
-    uint64_t cookie = 0;     // of `waiting`
-    uint32_t next_turn = 0;  // open.count at which the thread looks after its queues
-    // Totals since the start of the domain, written under the lock.
+    uint64_t cookie = 0;  // of `waiting`
+    // Totals, stored by whoever may touch the queues; retired - handed_out are in them.
     std::atomic<uint64_t> retired{0};
     std::atomic<uint64_t> retired_bytes{0};
+    std::atomic<uint64_t> handed_out{0};
+
+    [[nodiscard]] bool HasObjects() const {
+      return retired.load(std::memory_order_relaxed) != handed_out.load(std::memory_order_relaxed);
+    }
   };
 
+  // The parts of kChunkSlots threads with consecutive numbers.
   static constexpr uint32_t kChunkSlots = 32;
   struct Chunk {
-    std::array<Slot, kChunkSlots> slots;
+    std::array<Reader, kChunkSlots> readers;
+    std::array<Retirer, kChunkSlots> retirers;
   };
 
-  Slot& SlotOfThread() {
+  // Where the thread has entered, or null if it was inside already.
+  Reader* EnterSlow();
+  Chunk& ChunkOf(uint32_t index) {
+    return index < kChunkSlots ? first_ : ChunkBeyondFirst(index / kChunkSlots);
+  }
+  Chunk& ChunkBeyondFirst(uint32_t number);
+  Reader& ReaderOfThread() {
     const uint32_t index = ThreadIndex();
-    return index < kChunkSlots ? first_.slots[index] : SlotBeyondFirst(index);
+    return ChunkOf(index).readers[index % kChunkSlots];
   }
-  Slot& SlotBeyondFirst(uint32_t index);
+  Retirer& RetirerOfThread() {
+    const uint32_t index = ThreadIndex();
+    return ChunkOf(index).retirers[index % kChunkSlots];
+  }
+  // Calls f(chunk, number of its first thread) for each chunk there is.
   template <class F>
-  void ForEachSlot(F f) const;
-
-  void EnterPaying(Slot& slot) {
-    slot.epoch.exchange(current_.load(std::memory_order_relaxed), std::memory_order_seq_cst);
-  }
+  void ForEachChunk(F f) const;
+  template <class F>
+  void ForEachRetirer(F f) const;
 
   [[nodiscard]] bool Over(uint64_t cookie) const {
     return completed_.load(std::memory_order_acquire) >= cookie;
@@ -210,19 +231,34 @@ class RcuDomain {
   void Barrier() const;
   void WaitOver(uint64_t cookie, int64_t sleep_ns, int64_t deadline_ns);
 
-  void TakeTurn(Slot& slot);
-  void Throttle(Slot& slot);
-  [[nodiscard]] Queue TakeDue(Slot& slot);
-  void AdoptOrphans(Slot& slot);
-  size_t Run(Queue queue);
+  // The queues of a thread, for a scope of its own.
+  class OwnQueues;
+  // The queues of all threads, for a scope of anybody's.
+  class Visit;
 
-  // Read by every reader, written once per grace period.
+  void TakeTurn(Retirer& mine);
+  void Throttle(Retirer& mine);
+  void AdoptOrphans(Retirer& mine);
+  size_t Run(Queue queue);
+  // Inside OwnQueues or Visit: what is due of one thread.
+  [[nodiscard]] Queue TakeDue(Retirer& retirer);
+  // Gives the open queue a cookie if nothing waits.
+  void Seal(Retirer& retirer);
+  static void HandOut(Retirer& from, Queue& to);
+  static void Inherit(Retirer& heir, Retirer& from);
+  [[nodiscard]] uint64_t TotalRetired() const;
+
+  // Read by every reader; current_ is written once per grace period, visitors_ more rarely.
   alignas(64) std::atomic<uint64_t> current_{1};
+  // Threads with a number below enter without further ado: none if readers pay.
+  uint32_t fast_readers_ = 0;
   bool readers_pay_ = false;
+  std::atomic<bool> visitors_{false};
 
   // Of those who drive grace periods.
   alignas(64) std::atomic<uint64_t> completed_{1};
   SpinWord driver_;
+  SpinWord visit_;
   int64_t started_ns_ = 0;
   int64_t next_stall_ns_ = 0;
   std::atomic<uint64_t> finished_{0};
@@ -247,10 +283,9 @@ class [[nodiscard]] RcuReadGuard {
   explicit RcuReadGuard(RcuDomain& domain, const char* file = __builtin_FILE(),
                         int line = __builtin_LINE()) {
     Enter(domain);
-    if (slot_ != nullptr) {
-      slot_->file.store(file, std::memory_order_relaxed);
-      slot_->line.store(line, std::memory_order_relaxed);
-    }
+    if (reader_ == nullptr) return;
+    reader_->file.store(file, std::memory_order_relaxed);
+    reader_->line.store(line, std::memory_order_relaxed);
   }
 #endif
   ~RcuReadGuard() { Leave(); }
@@ -260,30 +295,32 @@ class [[nodiscard]] RcuReadGuard {
  private:
   void Enter(RcuDomain& domain) {
     NoteRcuEnter();
-    RcuDomain::Slot& slot = domain.SlotOfThread();
-    // An inner section leaves no trace: remembering and restoring the value would tie each section
-    // to the one before through memory.
-    if (slot.epoch.load(std::memory_order_relaxed) != 0) return;
-    slot_ = &slot;
-    if (domain.readers_pay_) [[unlikely]] {
-      domain.EnterPaying(slot);
+    const uint32_t index = internal::thread_index;
+    // Not registered, beyond the first chunk, or readers pay.
+    if (index >= domain.fast_readers_) [[unlikely]] {
+      reader_ = domain.EnterSlow();
       return;
     }
+    RcuDomain::Reader& reader = domain.first_.readers[index];
+    // An inner section leaves no trace: remembering and restoring the value would tie each section
+    // to the one before through memory.
+    if (reader.epoch.load(std::memory_order_relaxed) != 0) return;
+    reader_ = &reader;
     // Release orders the section before this one for whoever sees the new number instead of zero.
-    slot.epoch.store(domain.current_.load(std::memory_order_relaxed), std::memory_order_release);
+    reader.epoch.store(domain.current_.load(std::memory_order_relaxed), std::memory_order_release);
     // The processor's barrier is the grace period's business; the compiler's is ours.
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
   void Leave() {
-    if (slot_ != nullptr) slot_->epoch.store(0, std::memory_order_release);
+    if (reader_ != nullptr) reader_->epoch.store(0, std::memory_order_release);
     NoteRcuExit();
   }
 
-  RcuDomain::Slot* slot_ = nullptr;
+  RcuDomain::Reader* reader_ = nullptr;
 };
 
 inline bool RcuDomain::InReadSection() {
-  return SlotOfThread().epoch.load(std::memory_order_relaxed) != 0;
+  return ReaderOfThread().epoch.load(std::memory_order_relaxed) != 0;
 }
 
 inline void RcuDomain::Queue::Push(RcuHead* object, size_t size) {
@@ -294,19 +331,49 @@ inline void RcuDomain::Queue::Push(RcuHead* object, size_t size) {
   bytes += size;
 }
 
+class RcuDomain::OwnQueues {
+ public:
+  OwnQueues(RcuDomain& domain, Retirer& mine) : domain_(domain), mine_(mine) {
+    if (domain.readers_pay_) [[unlikely]] {
+      mine.busy.exchange(true, std::memory_order_seq_cst);
+    } else {
+      mine.busy.store(true, std::memory_order_release);
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
+    if (domain.visitors_.load(std::memory_order_acquire)) [[unlikely]]
+      WaitForVisitors();
+  }
+  ~OwnQueues() {
+    mine_.busy.store(false, std::memory_order_release);
+    if (waited_) [[unlikely]]
+      domain_.visit_.Unlock();
+  }
+  OwnQueues(const OwnQueues&) = delete;
+  OwnQueues& operator=(const OwnQueues&) = delete;
+
+ private:
+  void WaitForVisitors();
+
+  RcuDomain& domain_;
+  Retirer& mine_;
+  bool waited_ = false;
+};
+
 inline void RcuDomain::Retire(RcuHead* head, Callback fn, size_t bytes) {
   DCHECK(!HoldsRankAtLeast(LockRank::kLeaf), "callbacks may take leaf locks");
   head->fn = fn;
-  Slot& slot = SlotOfThread();
-  slot.lock.Lock();
-  slot.open.Push(head, bytes);
-  slot.retired.store(slot.retired.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  slot.retired_bytes.store(slot.retired_bytes.load(std::memory_order_relaxed) + bytes,
-                           std::memory_order_relaxed);
-  const bool turn = slot.open.count >= slot.next_turn || slot.open.bytes >= kBatchBytes;
-  slot.lock.Unlock();
+  Retirer& mine = RetirerOfThread();
+  bool turn;
+  {
+    const OwnQueues own(*this, mine);
+    mine.open.Push(head, bytes);
+    mine.retired.store(mine.retired.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    mine.retired_bytes.store(mine.retired_bytes.load(std::memory_order_relaxed) + bytes,
+                             std::memory_order_relaxed);
+    turn = mine.open.count >= mine.next_turn || mine.open.bytes >= kBatchBytes;
+  }
   if (turn) [[unlikely]]
-    TakeTurn(slot);
+    TakeTurn(mine);
 }
 
 template <class T, RcuHead T::* Head>
