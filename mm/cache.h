@@ -29,6 +29,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/list.h"
 #include "base/lock_rank.h"
 #include "base/mutex.h"
 #include "base/thread_annotations.h"
@@ -36,6 +37,7 @@
 namespace dentree::mm {
 
 class Memory;
+enum class Grace : uint8_t;
 struct Slab;
 
 enum class CacheFlags : uint32_t {
@@ -113,19 +115,31 @@ class Cache {
   friend class Memory;
   class GrowGoal;
 
+  // Attempts of one Alloc() to keep an object that reclaim freed from the hands of other threads.
+  static constexpr int kMaxGrowAttempts = 64;
+
+  // Allocation.
   void* TakeFreeObject();
-  void* TakeFromLocked(Slab& slab) DT_REQUIRES(lock_);
+  void* TakeLocked() DT_REQUIRES(lock_);
   void* AllocSlow();
-  bool Grow();
-  size_t NextStepLocked() const DT_REQUIRES(lock_);
+  bool HasFreeObject() const;
+  // Growth: a step is chosen, charged (which may reclaim), then used under the lock.
+  size_t NextStep() const;
+  bool IsGrowing() const;
+  void* Grow(size_t step);
+  void AdoptLocked(Slab& slab) DT_REQUIRES(lock_);
   size_t ExtendLocked(Slab& slab, size_t step) DT_REQUIRES(lock_);
-  Slab* PutLocked(Slab& slab, size_t index) DT_REQUIRES(lock_);
-  void DetachLocked(Slab& slab) DT_REQUIRES(lock_);
-  void Adopt(Slab& slab) const;
+  void MakeObject(void* object) const;
+  // Poisoning, around an object's time with its owner.
   void PrepareForOwner(void* object) const;
   void PrepareForFree(void* object) const;
-  bool HasFreeObject() const;
-  size_t ReportLeaks();
+  // Return.
+  Slab* PutObject(Slab& slab, size_t index);
+  void DetachLocked(Slab& slab) DT_REQUIRES(lock_);
+  size_t ReleaseEmptySlabs(Grace grace);
+  Grace grace() const;
+  void LinkLocked(Slab& slab) DT_REQUIRES(lock_);
+  void UnlinkLocked(Slab& slab) DT_REQUIRES(lock_);
 
   // Constant after construction.
   Memory& memory_;
@@ -137,21 +151,20 @@ class Cache {
   const CacheFlags flags_;
   const Constructor constructor_;
 
-  // lock_ guards all of this; the atomics are written under it and read without.
+  // lock_ guards all of this; the atomics are written under it (refusals_ aside) and read without.
   mutable base::SpinLock<base::LockRank::kLeaf> lock_;
   Slab* partial_ DT_GUARDED_BY(lock_) = nullptr;
-  Slab* growing_ DT_GUARDED_BY(lock_) = nullptr;
-  size_t empty_slabs_ DT_GUARDED_BY(lock_) = 0;
-  std::atomic<size_t> free_{0};
-  std::atomic<size_t> active_{0};
+  Slab* growing_ DT_GUARDED_BY(lock_) = nullptr;  // the one with ready < capacity
+  Slab* spare_ DT_GUARDED_BY(lock_) = nullptr;    // the one with live == 0
+  std::atomic<size_t> active_{0};                 // owned objects
+  std::atomic<size_t> total_{0};                  // ready objects
   std::atomic<size_t> slabs_{0};
-  std::atomic<size_t> bytes_{0};
+  std::atomic<size_t> bytes_{0};  // committed
   std::atomic<uint64_t> allocs_{0};
   std::atomic<uint64_t> refusals_{0};
 
   // Guarded by the Memory's registry lock.
-  Cache* next_ = nullptr;
-  Cache* prev_ = nullptr;
+  base::ListNode registry_node_;
 };
 
 // A cache of T.

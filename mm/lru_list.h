@@ -17,6 +17,7 @@
 #include <cstdint>
 
 #include "base/check.h"
+#include "base/list.h"
 #include "base/lock_rank.h"
 #include "base/mutex.h"
 #include "base/thread_annotations.h"
@@ -71,14 +72,14 @@ class LruList {
     head_.next.store(&head_, std::memory_order_relaxed);
     head_.prev = &head_;
   }
-  ~LruList() { DENTREE_CHECK(size() == 0); }
+  ~LruList() { CHECK(size() == 0); }
   LruList(const LruList&) = delete;
   LruList& operator=(const LruList&) = delete;
 
   // Enters at the newest end. False if it was on a list already.
   bool Add(T& object) {
     LruLink& link = object.*kLink;
-    base::SpinLockGuard lock(lock_);
+    base::MutexLock lock(lock_);
     if (link.OnList()) return false;
     InsertNewestLocked(link);
     SetSizeLocked(size() + 1);
@@ -88,7 +89,7 @@ class LruList {
   // False if it was on no list. The object must not be on another list of the same link.
   bool Remove(T& object) {
     LruLink& link = object.*kLink;
-    base::SpinLockGuard lock(lock_);
+    base::MutexLock lock(lock_);
     if (!link.OnList()) return false;
     UnlinkLocked(link);
     SetSizeLocked(size() - 1);
@@ -102,7 +103,7 @@ class LruList {
   Isolated<T> Isolate(size_t max_items, size_t max_scan, Verdict&& verdict) {
     Isolated<T> result;
     max_items = std::min(max_items, Isolated<T>::kMax);
-    base::SpinLockGuard lock(lock_);
+    base::MutexLock lock(lock_);
     max_scan = std::min({max_scan, kMaxScan, size()});
     LruLink* link = Next(head_);
     while (result.scanned < max_scan && result.count < max_items) {
@@ -118,26 +119,20 @@ class LruList {
 
   // Aborts unless links are symmetric and as many as counted. Linear; for tests and teardown.
   void CheckInvariants() const {
-    base::SpinLockGuard lock(lock_);
+    base::MutexLock lock(lock_);
     size_t count = 0;
     for (const LruLink* link = Next(head_); link != &head_; link = Next(*link)) {
-      DENTREE_CHECK(link != nullptr);
-      DENTREE_CHECK(Next(*link)->prev == link);
+      CHECK(link != nullptr);
+      CHECK(Next(*link)->prev == link);
       ++count;
     }
-    DENTREE_CHECK(count == size());
+    CHECK(count == size());
   }
 
  private:
   static LruLink* Next(const LruLink& link) { return link.next.load(std::memory_order_relaxed); }
 
-  static T& ObjectOf(LruLink& link) {
-    // The member's offset, from an address that is never dereferenced.
-    alignas(T) static constexpr char kNowhere[sizeof(T)] = {};
-    const T* const probe = reinterpret_cast<const T*>(kNowhere);
-    const ptrdiff_t offset = reinterpret_cast<const char*>(&(probe->*kLink)) - kNowhere;
-    return *reinterpret_cast<T*>(reinterpret_cast<char*>(&link) - offset);
-  }
+  static T& ObjectOf(LruLink& link) { return *base::ObjectOf<T, LruLink, kLink>(&link); }
 
   void InsertNewestLocked(LruLink& link) DT_REQUIRES(lock_) {
     link.prev = head_.prev;

@@ -12,6 +12,7 @@
 
 #include "base/errno.h"
 #include "base/fault.h"
+#include "base/list.h"
 #include "base/lock_rank.h"
 #include "base/mutex.h"
 #include "base/rcu.h"
@@ -41,22 +42,39 @@ struct DropResult {
   size_t passes = 0;
 };
 
-// A Memory's numbers at one moment; schema kMemoryFields below.
 struct MemoryStats {
-  uint64_t limit = 0;
-  uint64_t used = 0;
-  uint64_t high_water = 0;
-  uint64_t slab_bytes = 0;
-  uint64_t slab_reclaimable_bytes = 0;
-  uint64_t variable_bytes = 0;
-  uint64_t deferred_bytes = 0;
-  uint64_t refused = 0;
-  uint64_t direct_reclaims = 0;
-  uint64_t direct_scanned = 0;
-  uint64_t direct_freed = 0;
-  uint64_t grace_period_waits = 0;
-  uint64_t drops = 0;
+  size_t limit = 0;
+  std::atomic<size_t> used{0};
+  std::atomic<size_t> variable_bytes{0};
+  base::HighWater high_water;
+  base::Counter refused;
+  base::Counter reclaims;
+  base::Counter scanned;
+  base::Counter freed;
+  base::Counter grace_period_waits;
+  base::Counter drops;
 };
+
+inline constexpr auto kMemoryFields = base::Fields(
+    base::F<&MemoryStats::limit>("limit", "The budget", base::StatKind::kInstant,
+                                 base::StatUnit::kBytes),
+    base::F<&MemoryStats::used>("used", "Charged to the budget", base::StatKind::kInstant,
+                                base::StatUnit::kBytes),
+    base::F<&MemoryStats::variable_bytes>("variable_bytes", "Of these, outside of object caches",
+                                          base::StatKind::kInstant, base::StatUnit::kBytes),
+    base::F<&MemoryStats::high_water>("high_water", "The most ever charged",
+                                      base::StatKind::kHighWater, base::StatUnit::kBytes),
+    base::F<&MemoryStats::refused>("refused", "Charges refused after reclaim",
+                                   base::StatKind::kCumulative),
+    base::F<&MemoryStats::reclaims>("reclaims", "Charges that had to reclaim",
+                                    base::StatKind::kCumulative),
+    base::F<&MemoryStats::scanned>("scanned", "Objects shrinkers looked at",
+                                   base::StatKind::kCumulative),
+    base::F<&MemoryStats::freed>("freed", "Objects shrinkers freed", base::StatKind::kCumulative),
+    base::F<&MemoryStats::grace_period_waits>(
+        "grace_period_waits", "Grace periods reclaim waited for", base::StatKind::kCumulative),
+    base::F<&MemoryStats::drops>("drops", "Times the caches were dropped",
+                                 base::StatKind::kCumulative));
 
 // The budget of one Vfs or Os, with its caches and shrinkers.
 //
@@ -100,11 +118,13 @@ class Memory {
 
   // Takes `bytes` from the budget; kNoMem only after reclaim could not make room.
   base::Status Charge(size_t bytes);
+  // As Charge, without reclaim.
+  [[nodiscard]] bool TryCharge(size_t bytes);
   void Uncharge(size_t bytes);
 
-  size_t used() const { return used_.load(std::memory_order_relaxed); }
-  size_t limit() const { return limit_; }
-  size_t high_water() const { return high_water_.load(std::memory_order_relaxed); }
+  size_t used() const { return stats_.used.load(std::memory_order_relaxed); }
+  size_t limit() const { return stats_.limit; }
+  size_t high_water() const { return static_cast<size_t>(stats_.high_water.Value()); }
 
   // Asks shrinkers until `bytes` came back to the budget or all have been asked for everything.
   // Returns the bytes that came back.
@@ -131,7 +151,7 @@ class Memory {
   // /proc/meminfo: the rows that have a meaning here, in kB. MemTotal is the limit, or the host's
   // memory when there is none.
   std::string MemInfoText() const;
-  MemoryStats Stats() const;
+  const MemoryStats& stats() const { return stats_; }
 
   // What leaked so far: caches destroyed with owned objects. Call after the caches are gone.
   std::vector<Leak> LeakReport() const;
@@ -145,15 +165,19 @@ class Memory {
   friend class ShrinkerRegistration;
   friend class SlabArena;
 
+  // The shrinkers registered at or after, or before, the one a reclaim starts with.
+  enum class Half : uint8_t { kFromStart, kBeforeStart };
+
   // The budget (memory.cc).
-  bool TryCharge(size_t bytes);
   void ChargeAlways(size_t bytes);
-  void RaiseHighWater(size_t used);
 
   // Reclaim (reclaim.cc).
   bool ReclaimUntil(ReclaimGoal& goal);
+  bool Reached(ReclaimGoal& goal, size_t freed);
   size_t ShrinkAll(int priority, ReclaimGoal& goal);
+  size_t ShrinkHalf(int priority, ReclaimGoal& goal, uint32_t start, Half half);
   void WaitForDeferredFrees();
+  void SettleDeferredFrees();
   size_t ReleaseEmptySlabs();
 
   // The lists (memory.cc).
@@ -162,30 +186,24 @@ class Memory {
   void Register(ShrinkerRegistration& registration);
   void Unregister(ShrinkerRegistration& registration);
   // The registration after `after` (nullptr: the first), kept from unregistering until it is passed
-  // as `after` in its turn.
+  // as `after` in its turn, or to PutShrinker.
   ShrinkerRegistration* NextShrinker(ShrinkerRegistration* after) const;
+  void PutShrinker(ShrinkerRegistration& registration) const;
+  void PutShrinkerLocked(ShrinkerRegistration& registration) const DT_REQUIRES(registry_mu_);
   void RecordLeak(std::string_view name, size_t count);
 
-  const size_t limit_;
   const OnLeak on_leak_;
   base::RcuDomain& rcu_;
   base::FaultInjector& faults_;
   base::SyncPoints& sync_;
-
-  std::atomic<size_t> used_{0};
-  std::atomic<size_t> high_water_{0};
-  std::atomic<size_t> variable_bytes_{0};
-  std::atomic<uint64_t> refused_{0};
-  std::atomic<uint64_t> direct_reclaims_{0};
-  std::atomic<uint64_t> direct_scanned_{0};
-  std::atomic<uint64_t> direct_freed_{0};
-  std::atomic<uint64_t> grace_period_waits_{0};
-  std::atomic<uint64_t> drops_{0};
+  MemoryStats stats_;
+  std::atomic<uint32_t> shrink_from_{0};  // id of the shrinker the next reclaim starts with
 
   mutable base::Mutex<base::LockRank::kStats> registry_mu_;
   mutable base::CondVar scan_ended_;  // with registry_mu_: some registration's running_ became 0
-  Cache* caches_ DT_GUARDED_BY(registry_mu_) = nullptr;
-  ShrinkerRegistration* shrinkers_ DT_GUARDED_BY(registry_mu_) = nullptr;
+  mutable base::List<Cache, &Cache::registry_node_> caches_ DT_GUARDED_BY(registry_mu_);
+  mutable base::List<ShrinkerRegistration, &ShrinkerRegistration::registry_node_> shrinkers_
+      DT_GUARDED_BY(registry_mu_);
   uint32_t next_shrinker_id_ DT_GUARDED_BY(registry_mu_) = 0;
   std::vector<Leak> leaks_ DT_GUARDED_BY(registry_mu_);
 
@@ -195,7 +213,7 @@ class Memory {
 template <class Fn>
 void Memory::ForEachCache(Fn&& fn) const {
   base::MutexLock lock(registry_mu_);
-  for (const Cache* cache = caches_; cache != nullptr; cache = cache->next_) fn(cache->Info());
+  for (const Cache& cache : caches_) fn(cache.Info());
 }
 
 template <class Fn>

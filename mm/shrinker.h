@@ -14,6 +14,9 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/list.h"
+#include "base/stats.h"
+
 namespace dentree::mm {
 
 class Memory;
@@ -64,26 +67,51 @@ class Shrinker {
   virtual size_t batch() const { return kDefaultBatch; }
 };
 
-// What one shrinker was asked for and what it did, since it was registered.
+// What one shrinker was asked for and what it did, since it was registered. Added to once per run.
 struct ShrinkerStats {
-  uint64_t runs = 0;
-  uint64_t requested = 0;  // objects
-  uint64_t scanned = 0;
-  uint64_t freed = 0;
-  uint64_t stops = 0;         // scans that ended with `stop`
-  uint64_t deferred = 0;      // objects asked for and carried over to the next run
-  uint64_t ns = 0;            // time in Scan()
-  int64_t last_scan_ns = 0;   // steady clock; 0 = never
-  int64_t last_freed_ns = 0;  // steady clock; 0 = never
-  Kept kept;
+  base::Counter runs;
+  base::Counter requested;
+  base::Counter scanned;
+  base::Counter freed;
+  base::Counter stops;
+  base::Counter ns;
+  base::Counter kept_referenced;
+  base::Counter kept_busy;
+  base::Counter kept_locked;
+  base::Counter kept_pinned;
+  std::atomic<size_t> deferred{0};
+  std::atomic<int64_t> last_scan_ns{0};   // steady clock; 0 = never
+  std::atomic<int64_t> last_freed_ns{0};  // steady clock; 0 = never
 };
 
-// One row of Memory::ForEachShrinker.
+inline constexpr auto kShrinkerFields = base::Fields(
+    base::F<&ShrinkerStats::runs>("runs", "Times reclaim turned to it",
+                                  base::StatKind::kCumulative),
+    base::F<&ShrinkerStats::requested>("requested", "Objects it was asked to look at",
+                                       base::StatKind::kCumulative),
+    base::F<&ShrinkerStats::scanned>("scanned", "Objects it looked at",
+                                     base::StatKind::kCumulative),
+    base::F<&ShrinkerStats::freed>("freed", "Objects it freed", base::StatKind::kCumulative),
+    base::F<&ShrinkerStats::stops>("stops", "Scans it gave up", base::StatKind::kCumulative),
+    base::F<&ShrinkerStats::ns>("ns", "Time it took", base::StatKind::kCumulative,
+                                base::StatUnit::kNanoseconds),
+    base::F<&ShrinkerStats::kept_referenced>(
+        "kept_referenced", "Left because used since the last look", base::StatKind::kCumulative),
+    base::F<&ShrinkerStats::kept_busy>("kept_busy", "Left because somebody holds a reference",
+                                       base::StatKind::kCumulative),
+    base::F<&ShrinkerStats::kept_locked>("kept_locked", "Left because a lock was taken",
+                                         base::StatKind::kCumulative),
+    base::F<&ShrinkerStats::kept_pinned>("kept_pinned", "Left because they have to stay",
+                                         base::StatKind::kCumulative),
+    base::F<&ShrinkerStats::deferred>("deferred", "Objects the next run is asked for besides",
+                                      base::StatKind::kInstant));
+
+// What Memory::ForEachShrinker shows of one; the references hold during the call.
 struct ShrinkerInfo {
   std::string_view name;
   uint32_t id = 0;      // unique within the Memory, never reused
   size_t freeable = 0;  // Count() now
-  ShrinkerStats stats;
+  const ShrinkerStats& stats;
 };
 
 // Keeps a shrinker known to a Memory, with its statistics.
@@ -91,7 +119,7 @@ struct ShrinkerInfo {
 // A member of its own and not part of Shrinker, because a base class would unregister after the
 // derived class is already gone. Declare it after everything that Count() and Scan() use.
 //
-// Thread safety: the statistics are relaxed atomics, added to once per run.
+// Thread safety: any thread.
 // Lifetime: the destructor waits until no scan of this shrinker runs; it must not be called from
 // within one, nor with a lock that one may wait for.
 class ShrinkerRegistration {
@@ -102,36 +130,30 @@ class ShrinkerRegistration {
   ShrinkerRegistration& operator=(const ShrinkerRegistration&) = delete;
 
   uint32_t id() const { return id_; }
-  ShrinkerInfo Info() const;
+  const ShrinkerStats& stats() const { return stats_; }
 
  private:
   friend class Memory;
-
-  struct Cells {
-    std::atomic<uint64_t> runs{0}, requested{0}, scanned{0}, freed{0}, stops{0}, ns{0};
-    std::atomic<uint64_t> referenced{0}, busy{0}, locked{0}, pinned{0};
-    std::atomic<int64_t> last_scan_ns{0}, last_freed_ns{0};
-  };
 
   // What one run adds up before it is accounted.
   struct Run;
 
   // Asks for what `priority` says, in batches, until that is done, the shrinker stops or the goal
-  // is met (reclaim.cc).
-  Run Shrink(int priority, ReclaimGoal& goal);
-  size_t Plan(int priority, size_t freeable, size_t deferred) const;
+  // is met; returns the objects freed (reclaim.cc).
+  size_t Shrink(int priority, ReclaimGoal& goal);
+  ShrinkerInfo Info() const;
+  size_t Share(int priority, size_t freeable) const;
+  void ScanInBatches(size_t freeable, ReclaimGoal& goal, Run& run);
   void Account(const Run& run);
 
   Memory& memory_;
   Shrinker& shrinker_;
-  std::atomic<size_t> deferred_{0};
-  Cells cells_;
+  ShrinkerStats stats_;
   // Guarded by the Memory's registry lock.
   uint32_t id_ = 0;
   uint32_t running_ = 0;  // scans that use this registration now; it stays linked until they ended
   bool dying_ = false;    // no further scan starts
-  ShrinkerRegistration* next_ = nullptr;
-  ShrinkerRegistration* prev_ = nullptr;
+  base::ListNode registry_node_;
 };
 
 }  // namespace dentree::mm

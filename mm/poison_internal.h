@@ -1,0 +1,42 @@
+// What guards freed memory: ASan's shadow where there is ASan, a pattern in debug builds.
+#pragma once
+
+#include <sanitizer/asan_interface.h>
+
+#include <cstddef>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace dentree::mm {
+
+inline void PoisonRegion([[maybe_unused]] const void* memory, [[maybe_unused]] size_t bytes) {
+  ASAN_POISON_MEMORY_REGION(memory, bytes);
+}
+inline void UnpoisonRegion([[maybe_unused]] const void* memory, [[maybe_unused]] size_t bytes) {
+  ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
+}
+
+#ifdef NDEBUG
+inline constexpr bool kPatterns = false;
+#else
+inline constexpr bool kPatterns = true;
+#endif
+
+// A byte that is no small number, no valid pointer and no text.
+inline constexpr unsigned char kFreedByte = 0xdb;
+
+inline void FillFreed(void* memory, size_t bytes) {
+  if constexpr (kPatterns) std::memset(memory, kFreedByte, bytes);
+}
+
+inline void CheckFreed([[maybe_unused]] const void* memory, [[maybe_unused]] size_t bytes) {
+  if constexpr (kPatterns) {
+    const auto* const data = static_cast<const unsigned char*>(memory);
+    // All bytes equal the first, and that one is the pattern.
+    CHECK(data[0] == kFreedByte && std::memcmp(data, data + 1, bytes - 1) == 0,
+          "freed object was written to");
+  }
+}
+
+}  // namespace dentree::mm
