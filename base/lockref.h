@@ -16,7 +16,8 @@ namespace dentree::base {
 //   - the count moves only while the lock is free, or by the holder of the lock: a holder sees it
 //   stand
 //     still, so "zero references, therefore dead" is decided and done in one critical section;
-//   - dead (a negative count) is final for the object; GetNotDead fails from then on (until type-stable
+//   - dead (a negative count) is final for the object; GetNotDead fails from then on (until
+//   type-stable
 //     memory is revived as another object: who got hold of that one rechecks what it is).
 //
 // The free-standing operations (Get...) wait while another thread holds the lock, so they obey its

@@ -57,7 +57,7 @@ RcuDomain::RcuDomain(RcuOptions options) : options_(std::move(options)) {
     CHECK(!readers_pay_ || options_.barrier == RcuOptions::Barrier::kAuto,
           "membarrier is not permitted");
   }
-  fast_readers_ = readers_pay_ ? 0 : kChunkSlots;
+  fast_readers_ = readers_pay_ ? 0 : kChunkSlots * internal::kThreadLine;
 }
 
 RcuDomain::~RcuDomain() {

@@ -197,6 +197,12 @@ class RcuDomain {
   // The parts of kChunkSlots threads with consecutive numbers.
   static constexpr uint32_t kChunkSlots = 32;
   struct Chunk {
+    static_assert(sizeof(Reader) == internal::kThreadLine);
+
+    Reader& ReaderAt(uint64_t line) {
+      return *reinterpret_cast<Reader*>(reinterpret_cast<char*>(readers.data()) + line);
+    }
+
     std::array<Reader, kChunkSlots> readers;
     std::array<Retirer, kChunkSlots> retirers;
   };
@@ -250,8 +256,8 @@ class RcuDomain {
 
   // Read by every reader; current_ is written once per grace period, visitors_ more rarely.
   alignas(64) std::atomic<uint64_t> current_{1};
-  // Threads with a number below enter without further ado: none if readers pay.
-  uint32_t fast_readers_ = 0;
+  // Threads with a line below enter without further ado: none if readers pay.
+  uint64_t fast_readers_ = 0;
   bool readers_pay_ = false;
   std::atomic<bool> visitors_{false};
 
@@ -295,16 +301,17 @@ class [[nodiscard]] RcuReadGuard {
  private:
   void Enter(RcuDomain& domain) {
     NoteRcuEnter();
-    const uint32_t index = internal::thread_index;
+    const uint64_t line = internal::thread_line;
     // Not registered, beyond the first chunk, or readers pay.
-    if (index >= domain.fast_readers_) [[unlikely]] {
+    if (line >= domain.fast_readers_) [[unlikely]] {
       reader_ = domain.EnterSlow();
       return;
     }
-    RcuDomain::Reader& reader = domain.first_.readers[index];
+    RcuDomain::Reader& reader = domain.first_.ReaderAt(line);
     // An inner section leaves no trace: remembering and restoring the value would tie each section
     // to the one before through memory.
-    if (reader.epoch.load(std::memory_order_relaxed) != 0) return;
+    if (reader.epoch.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      return;
     reader_ = &reader;
     // Release orders the section before this one for whoever sees the new number instead of zero.
     reader.epoch.store(domain.current_.load(std::memory_order_relaxed), std::memory_order_release);

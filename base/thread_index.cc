@@ -20,7 +20,7 @@ constinit std::array<std::atomic<pid_t>, kMaxThreads> ids{};
 
 void ReturnIndex(void* value) {
   const auto index = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(value) - 1);
-  internal::thread_index = internal::kNoThreadIndex;
+  internal::thread_line = internal::kNoThreadLine;
   ids[index].store(0, std::memory_order_relaxed);
   taken[index / kBitsPerWord].fetch_and(~(uint64_t{1} << index % kBitsPerWord),
                                         std::memory_order_release);
@@ -49,20 +49,20 @@ uint32_t TakeIndex() {
     }
   }
   CHECK(false, "more than kMaxThreads threads");
-  return internal::kNoThreadIndex;
+  return 0;
 }
 
 }  // namespace
 
-uint32_t internal::RegisterThread() {
+uint64_t internal::RegisterThread() {
   const pthread_key_t key = ExitKey();
   const uint32_t index = TakeIndex();
   ids[index].store(gettid(), std::memory_order_relaxed);
   // Plus one: a null value has no destructor.
   const auto value = reinterpret_cast<void*>(static_cast<uintptr_t>(index) + 1);
   CHECK(pthread_setspecific(key, value) == 0, "the end of this thread would not be noticed");
-  internal::thread_index = index;
-  return index;
+  internal::thread_line = index * kThreadLine;
+  return internal::thread_line;
 }
 
 bool ThreadIndexInUse(uint32_t index) {
