@@ -34,7 +34,7 @@ struct ScanResult {
   size_t scanned = 0;  // looked at; never more than asked for
   size_t freed = 0;    // gone, or waiting for a grace period to be gone
   bool stop = false;   // no progress possible here now; what was asked is deferred, not lost
-  Kept kept;
+  Kept kept{};
 };
 
 // A cache that frees its objects when asked.

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 #include "mm/poison_internal.h"
@@ -74,18 +75,27 @@ SlabArena::~SlabArena() {
 }
 
 Slab* SlabArena::Take() {
-  if (Slab* const slab = TakeFromChunks()) return slab;
-  Chunk* const chunk = MapChunk();
-  if (chunk == nullptr) return nullptr;
-  Slab& slab = chunk->slabs[0];
-  chunk->free_mask = kAllSlabs & ~uint32_t{1};
-  base::MutexLock lock(lock_);
-  chunks_.PushFront(*chunk);
-  return &slab;
+  {
+    base::MutexLock lock(lock_);
+    if (Slab* const slab = TakeLocked()) return slab;
+  }
+  Chunk* surplus = MapChunk();
+  if (surplus == nullptr) return nullptr;
+  Slab* slab = nullptr;
+  {
+    base::MutexLock lock(lock_);
+    slab = TakeLocked();
+    if (slab == nullptr) {
+      chunks_.PushFront(*std::exchange(surplus, nullptr));
+      ++empty_chunks_;
+      slab = TakeLocked();
+    }
+  }
+  if (surplus != nullptr) Unmap(*surplus);
+  return slab;
 }
 
-Slab* SlabArena::TakeFromChunks() {
-  base::MutexLock lock(lock_);
+Slab* SlabArena::TakeLocked() {
   if (chunks_.empty() || chunks_.front().free_mask == 0) return nullptr;
   Chunk& chunk = chunks_.front();
   if (chunk.free_mask == kAllSlabs) --empty_chunks_;
@@ -104,6 +114,7 @@ Chunk* SlabArena::MapChunk() {
   // Fresh anonymous pages are zero: nothing but the chunk itself needs to be written.
   Chunk* const chunk = ::new (memory) Chunk;
   chunk->arena = this;
+  chunk->free_mask = kAllSlabs;
   DescribeSlabs(*chunk);
   chunk_count_.fetch_add(1, std::memory_order_relaxed);
   memory_.ChargeAlways(kChunkHeaderBytes);

@@ -110,7 +110,7 @@ class SlabArena {
   size_t slabs_waiting() const { return waiting_.load(std::memory_order_acquire); }
 
  private:
-  Slab* TakeFromChunks();
+  Slab* TakeLocked() DT_REQUIRES(lock_);
   Chunk* MapChunk();
   static void Unmap(Chunk& chunk);
   void TakeBack(Slab& slab);
