@@ -86,7 +86,10 @@ inline uint64_t HashName(const HashKey& key, uint64_t parent_salt, std::string_v
     b = Load8(p + n - 8);
   }
   const uint64_t text = Mum(a ^ kHashA ^ state, b ^ kHashB ^ key.seed[1]);
-  return Mum(text ^ kHashB ^ key.seed[0], parent_salt ^ kHashA ^ key.seed[1]);
+  // One name in very many directories is the common case, and their salts are evenly spaced: both
+  // operands must depend on name and salt, else one key in a hundred would fold such a series onto
+  // few buckets.
+  return Mum(text ^ parent_salt * kHashC, text * kHashB + parent_salt);
 }
 
 // Hash of bytes that stand in no directory.

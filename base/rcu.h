@@ -79,7 +79,7 @@ struct RcuOptions {
   // A grace period older than this is a stall: counted, and told to on_stall once per limit.
   int64_t stall_limit_ns = 1'000'000'000;
   // Called by whoever drives the grace period, at most one at a time; must not use the domain.
-  std::function<void(const RcuStall&)> on_stall;
+  std::function<void(const RcuStall&)> on_stall = {};
 };
 
 struct RcuStats {
