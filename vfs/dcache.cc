@@ -1,0 +1,771 @@
+#include "vfs/dcache.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "vfs/vfs.h"
+
+namespace dentree::vfs {
+
+// The whole of a name that does not fit its dentry. Immutable; freed after a grace period.
+struct ExternalName {
+  base::RcuHead free;
+  mm::Memory* memory;
+  size_t size;
+
+  const char* text() const { return reinterpret_cast<const char*>(this + 1); }
+  static size_t Bytes(size_t size) { return sizeof(ExternalName) + size; }
+};
+
+namespace {
+
+constexpr size_t kNameWords = 4;
+// Of a long name, the words in the dentry; the last one is the pointer.
+constexpr size_t kPrefixWords = 3;
+
+constexpr size_t WordsOf(size_t size) { return (size + 7) / 8; }
+
+}  // namespace
+
+// --- Name and Dentry -------------------------------------------------------------------------
+
+Name::Name(const base::HashKey& key, std::string_view text)
+    : text_(text), hash_(static_cast<uint32_t>(base::HashBytes(key, text))) {
+  std::memcpy(words_, text.data(), std::min(text.size(), sizeof(words_)));
+}
+
+bool Dentry::NameIs(const Name& name, uint32_t seq) const {
+  if (hash_.load(std::memory_order_acquire) != name.hash()) return false;
+  if (len_.load(std::memory_order_acquire) != name.size()) return false;
+  const bool is_inline = name.size() <= Name::kInlineMax;
+  const size_t words = is_inline ? WordsOf(name.size()) : kPrefixWords;
+  for (size_t i = 0; i < words; ++i) {
+    if (name_[i].load(std::memory_order_acquire) != name.word(i)) return false;
+  }
+  if (is_inline) return true;
+  const auto* const external =
+      reinterpret_cast<const ExternalName*>(name_[kPrefixWords].load(std::memory_order_acquire));
+  // While the name changes these bytes need not be a pointer.
+  if (seq_.ReadRetry(seq)) return false;
+  return std::memcmp(external->text(), name.text().data(), name.size()) == 0;
+}
+
+std::string_view Dentry::CopyName(std::span<char, kNameMax> buffer) const {
+  base::Lockref& ref = const_cast<base::Lockref&>(ref_);
+  base::MutexLock lock(ref);
+  const size_t size = len_.load(std::memory_order_relaxed);
+  uint64_t words[kNameWords];
+  for (size_t i = 0; i < kNameWords; ++i) words[i] = name_[i].load(std::memory_order_relaxed);
+  const void* const text = size <= Name::kInlineMax
+                               ? static_cast<const void*>(words)
+                               : reinterpret_cast<const ExternalName*>(words[kPrefixWords])->text();
+  std::memcpy(buffer.data(), text, size);
+  return {buffer.data(), size};
+}
+
+std::string Dentry::NameCopy() const {
+  char buffer[kNameMax];
+  return std::string(CopyName(buffer));
+}
+
+void Dentry::Put(Dentry* dentry) { dentry->inode().vfs().dcache().Put(dentry); }
+
+// --- table -----------------------------------------------------------------------------------
+
+uint64_t Dcache::HashOf(const void* dir, uint32_t name_hash) {
+  // The name's hash is keyed; the directory's address only has to be spread over it.
+  const uint64_t parent = reinterpret_cast<uintptr_t>(dir) >> 6;
+  const uint64_t mixed =
+      (parent ^ static_cast<uint64_t>(name_hash) << 32 ^ name_hash) * 0x9e3779b97f4a7c15;
+  return mixed ^ mixed >> 29;
+}
+
+uint64_t Dcache::HashOfEntry(SlotTable::Entry entry) {
+  if (IsNegative(entry)) {
+    const Negative& negative = NegativeOf(entry);
+    return HashOf(negative.parent.load(std::memory_order_relaxed),
+                  negative.hash.load(std::memory_order_relaxed));
+  }
+  const auto& dentry = *reinterpret_cast<const Dentry*>(entry);
+  return HashOf(dentry.parent_.load(std::memory_order_relaxed),
+                dentry.hash_.load(std::memory_order_relaxed));
+}
+
+void Dcache::Construct(void* memory) {
+  auto* const dentry = ::new (memory) Dentry();
+  base::MutexLock lock(dentry->ref_);
+  dentry->ref_.MarkDead();
+}
+
+Dcache::Dcache(Vfs& vfs, mm::Memory& memory, base::RcuDomain& rcu)
+    : vfs_(vfs),
+      rcu_(rcu),
+      memory_(memory),
+      cache_(memory, "dentry", mm::CacheFlags::kTypeStable | mm::CacheFlags::kReclaimable,
+             Construct),
+      table_(memory, rcu, HashOfEntry) {}
+
+Dcache::~Dcache() = default;
+
+Dcache::Found Dcache::LookupRcu(const Dentry& dir, uint32_t dir_seq, const Name& name) {
+  Found found;
+  table_.Find(HashOf(&dir, name.hash()), [&](SlotTable::Entry entry) {
+    if (IsNegative(entry)) {
+      Negative& negative = NegativeOf(entry);
+      if (!negative.Matches(dir, dir_seq, name)) return false;
+      negative.Touch();
+      found.kind = Found::kNegative;
+      return true;
+    }
+    auto& dentry = *reinterpret_cast<Dentry*>(entry);
+    const uint32_t seq = Sample(dentry);
+    if (dentry.parent() != &dir || dentry.unhashed() || !dentry.NameIs(name, seq)) return false;
+    found = {Found::kPositive, &dentry, seq};
+    return true;
+  });
+  return found;
+}
+
+DentryRef Dcache::Legitimise(Dentry& dentry, uint32_t seq) {
+  if (!dentry.ref_.GetNotDead()) return nullptr;
+  if (!Stale(dentry, seq)) return DentryRef::Adopt(&dentry);
+  // It may be somebody's new dentry by now, without an inode: not for DentryRef to put.
+  Put(&dentry);
+  return nullptr;
+}
+
+Dcache::Answer Dcache::Lookup(const Dentry& dir, const Name& name) {
+  const base::RcuReadGuard guard(rcu_);
+  const Found found = LookupRcu(dir, Sample(dir), name);
+  switch (found.kind) {
+    case Found::kPositive:
+      if (DentryRef dentry = Legitimise(*found.dentry, found.seq)) {
+        stats_.Add<&DcacheStats::hits>();
+        return {Found::kPositive, std::move(dentry)};
+      }
+      break;
+    case Found::kNegative:
+      stats_.Add<&DcacheStats::negative_hits>();
+      return {Found::kNegative, nullptr};
+    case Found::kMiss:
+      break;
+  }
+  stats_.Add<&DcacheStats::misses>();
+  return {};
+}
+
+// --- making ----------------------------------------------------------------------------------
+
+Result<ExternalName*> Dcache::MakeExternal(const Name& name) {
+  if (name.size() <= Name::kInlineMax) return nullptr;
+  void* const memory = memory_.AllocBytes(ExternalName::Bytes(name.size()), "mm:name");
+  if (memory == nullptr) return base::Err(Errno::kNoMem);
+  auto* const external = ::new (memory) ExternalName{{}, &memory_, name.size()};
+  std::memcpy(const_cast<char*>(external->text()), name.text().data(), name.size());
+  return external;
+}
+
+void Dcache::FreeExternal(ExternalName* name) {
+  if (name == nullptr) return;
+  rcu_.Retire(
+      &name->free,
+      [](base::RcuHead* head) {
+        auto* const external = reinterpret_cast<ExternalName*>(head);
+        external->memory->FreeBytes(external, ExternalName::Bytes(external->size));
+      },
+      ExternalName::Bytes(name->size));
+}
+
+ExternalName* Dcache::ExternalOf(const Dentry& dentry) {
+  if (dentry.len_.load(std::memory_order_relaxed) <= Name::kInlineMax) return nullptr;
+  return reinterpret_cast<ExternalName*>(
+      dentry.name_[kPrefixWords].load(std::memory_order_relaxed));
+}
+
+void Dcache::SetName(Dentry& dentry, const Name& name, ExternalName* external) {
+  dentry.hash_.store(name.hash(), std::memory_order_release);
+  dentry.len_.store(static_cast<uint8_t>(name.size()), std::memory_order_release);
+  for (size_t i = 0; i < kNameWords; ++i) {
+    dentry.name_[i].store(name.word(i), std::memory_order_release);
+  }
+  if (external != nullptr) {
+    dentry.name_[kPrefixWords].store(reinterpret_cast<uintptr_t>(external),
+                                     std::memory_order_release);
+  }
+}
+
+Result<Dcache::New> Dcache::Alloc(Dentry& dir, const Name& name) {
+  TRY(table_.Reserve());
+  Dentry* const dentry = cache_.Alloc();
+  Result<ExternalName*> external = base::Err(Errno::kNoMem);
+  if (dentry != nullptr) external = MakeExternal(name);
+  if (!external) {
+    if (dentry != nullptr) cache_.Free(dentry);
+    table_.Unreserve();
+    return base::Err(Errno::kNoMem);
+  }
+  Dentry::Get(&dir);
+  {
+    // The lock keeps out a reader who found the former dentry in this memory and tries to hold it.
+    base::MutexLock lock(dentry->ref_);
+    base::SeqWrite change(dentry->seq_);
+    dentry->flags_.store(kDentryUnhashed, std::memory_order_release);
+    dentry->parent_.store(&dir, std::memory_order_release);
+    SetName(*dentry, name, *external);
+    dentry->fsdata_ = 0;
+    dentry->ref_.ReviveLocked(1);
+  }
+  stats_.Add<&DcacheStats::allocated>();
+  return New(*this, dentry);
+}
+
+Dcache::New::~New() {
+  if (dentry_ == nullptr) return;
+  cache_.table_.Unreserve();
+  cache_.Put(dentry_);
+}
+
+Result<DentryRef> Dcache::MakeRoot(InodeRef inode) {
+  Dentry* const dentry = cache_.Alloc();
+  if (dentry == nullptr) return base::Err(Errno::kNoMem);
+  {
+    base::MutexLock lock(dentry->ref_);
+    base::SeqWrite change(dentry->seq_);
+    dentry->flags_.store(static_cast<uint32_t>(inode->type()), std::memory_order_release);
+    dentry->parent_.store(dentry, std::memory_order_release);
+    dentry->inode_.store(inode.get(), std::memory_order_release);
+    SetName(*dentry, Name(vfs_.hash_key(), ""), nullptr);
+    dentry->fsdata_ = 0;
+    dentry->ref_.ReviveLocked(1);
+  }
+  AddAlias(*inode.Leak(), *dentry);
+  stats_.Add<&DcacheStats::allocated>();
+  return DentryRef::Adopt(dentry);
+}
+
+DentryRef Dcache::Add(New fresh, const Name& name, InodeRef inode) {
+  Dentry& dentry = *std::exchange(fresh.dentry_, nullptr);
+  Dentry& dir = *dentry.parent();
+  if (inode->is_dir()) {
+    while (DentryRef other = AnyAlias(*inode, &dentry)) Forget(*other);
+  }
+  RemoveNegative(dir, name);
+  const SuperBlock& sb = inode->sb();
+  uint32_t flags = static_cast<uint32_t>(inode->type());
+  if (sb.Has(kSbRevalidate)) flags |= kDentryRevalidate;
+  if (sb.Has(kSbPinned)) flags |= kDentryPinned;
+  AddAlias(*inode, dentry);
+  base::MutexLock dir_lock(dir.ref_);
+  base::MutexLock lock(dentry.ref_, base::kNested);
+  {
+    base::SeqWrite change(dentry.seq_);
+    dentry.inode_.store(inode.Leak(), std::memory_order_release);
+    dentry.flags_.store(flags, std::memory_order_release);
+  }
+  if (flags & kDentryPinned) dentry.ref_.GetLocked();
+  LinkChildLocked(dir, dentry);
+  table_.Insert(HashOf(&dir, name.hash()), EntryOf(dentry));
+  return DentryRef::Adopt(&dentry);
+}
+
+void Dcache::AddNegative(const Dentry& dir, const Name& name) {
+  vfs_.negatives().Insert(dir, Sample(dir), name);
+}
+
+// The name comes to exist: forgets that it did not.
+void Dcache::RemoveNegative(const Dentry& dir, const Name& name) {
+  const base::RcuReadGuard guard(rcu_);
+  const uint64_t hash = HashOf(&dir, name.hash());
+  const uint32_t dir_seq = Sample(dir);
+  const SlotTable::Entry entry = table_.Find(hash, [&](SlotTable::Entry candidate) {
+    return IsNegative(candidate) && NegativeOf(candidate).Matches(dir, dir_seq, name);
+  });
+  if (entry != 0) table_.Remove(hash, entry);
+}
+
+// --- lists of children and of aliases ------------------------------------------------------------
+
+void Dcache::LinkChildLocked(Dentry& dir, Dentry& child) {
+  child.next_sibling_ = dir.first_child_;
+  child.prev_link_ = &dir.first_child_;
+  if (dir.first_child_ != nullptr) dir.first_child_->prev_link_ = &child.next_sibling_;
+  dir.first_child_ = &child;
+}
+
+void Dcache::UnlinkChildLocked(Dentry& child) {
+  if (child.prev_link_ == nullptr) return;
+  *child.prev_link_ = child.next_sibling_;
+  if (child.next_sibling_ != nullptr) child.next_sibling_->prev_link_ = child.prev_link_;
+  child.next_sibling_ = nullptr;
+  child.prev_link_ = nullptr;
+}
+
+Dcache::AliasLock& Dcache::AliasLockOf(const Inode& inode) {
+  return alias_locks_[base::Mix64(reinterpret_cast<uintptr_t>(&inode)) % kAliasStripes];
+}
+
+void Dcache::AddAlias(Inode& inode, Dentry& dentry) {
+  base::MutexLock lock(AliasLockOf(inode));
+  dentry.next_alias_ = inode.aliases_;
+  inode.aliases_ = &dentry;
+}
+
+void Dcache::RemoveAlias(Inode& inode, Dentry& dentry) {
+  base::MutexLock lock(AliasLockOf(inode));
+  for (Dentry** link = &inode.aliases_; *link != nullptr; link = &(*link)->next_alias_) {
+    if (*link != &dentry) continue;
+    *link = dentry.next_alias_;
+    return;
+  }
+}
+
+DentryRef Dcache::AnyAlias(Inode& inode, const Dentry* other_than) {
+  base::MutexLock lock(AliasLockOf(inode));
+  for (Dentry* alias = inode.aliases_; alias != nullptr; alias = alias->next_alias_) {
+    if (alias == other_than || alias->unhashed()) continue;
+    if (alias->ref_.GetNotDead()) return DentryRef::Adopt(alias);
+  }
+  return nullptr;
+}
+
+// --- the end of a dentry
+// ---------------------------------------------------------------------------
+
+// Locks a dentry and its parent, parent first, whatever renames do meanwhile. `parent` is null when
+// there is none to lock: a root, or freed memory.
+void Dcache::LockWithParent(Dentry& dentry, Dentry*& parent) DT_NO_THREAD_SAFETY_ANALYSIS {
+  for (;;) {
+    Dentry* const seen = dentry.parent();
+    parent = seen == &dentry ? nullptr : seen;
+    if (parent != nullptr) parent->ref_.Lock();
+    dentry.ref_.Lock(parent != nullptr ? base::LockOrder::kChild : base::LockOrder::kStrict);
+    if (dentry.parent() == seen) return;
+    UnlockWithParent(dentry, parent);
+  }
+}
+
+void Dcache::UnlockWithParent(Dentry& dentry, Dentry* parent) DT_NO_THREAD_SAFETY_ANALYSIS {
+  dentry.ref_.Unlock();
+  if (parent != nullptr) parent->ref_.Unlock();
+}
+
+// Takes a dentry out of the table; its users keep it. Both it and its parent are locked.
+void Dcache::UnhashLocked(Dentry& dentry) {
+  if (dentry.unhashed() || dentry.is_root()) return;
+  table_.Remove(HashOf(dentry.parent(), dentry.hash_.load(std::memory_order_relaxed)),
+                EntryOf(dentry));
+  base::SeqWrite change(dentry.seq_);
+  dentry.flags_.fetch_or(kDentryUnhashed, std::memory_order_release);
+}
+
+// Nobody refers to it: leaves the table, its parent's list and the LRU in the same critical section
+// in which it dies. Both it and its parent are locked.
+void Dcache::MarkDeadLocked(Dentry& dentry) {
+  UnhashLocked(dentry);
+  dentry.ref_.MarkDead();
+  UnlinkChildLocked(dentry);
+  if (dentry.lru_.OnList()) dentry.sb().dentry_lru_.Remove(dentry);
+}
+
+// Frees what is dead; no locks held. Returns the parent, whose reference is now the caller's.
+Dentry* Dcache::Dispose(Dentry* dead) {
+  Inode* const inode = dead->inode_.load(std::memory_order_relaxed);
+  Dentry* const parent = dead->is_root() ? nullptr : dead->parent();
+  if (inode != nullptr) RemoveAlias(*inode, *dead);
+  ExternalName* const external = ExternalOf(*dead);
+  {
+    base::MutexLock lock(dead->ref_);
+    base::SeqWrite change(dead->seq_);
+    dead->inode_.store(nullptr, std::memory_order_release);
+    dead->parent_.store(nullptr, std::memory_order_release);
+    dead->len_.store(0, std::memory_order_release);
+  }
+  FreeExternal(external);
+  cache_.Free(dead);
+  stats_.Add<&DcacheStats::freed>();
+  if (inode != nullptr) Inode::Put(inode);
+  return parent;
+}
+
+void Dcache::Put(Dentry* dentry) {
+  while (dentry != nullptr && !dentry->ref_.PutUnlessLast()) dentry = PutLast(dentry);
+}
+
+// Keeps a dentry cached whose last reference goes, if it is worth keeping. It is locked.
+bool Dcache::KeepLocked(Dentry& dentry) {
+  const uint32_t flags = dentry.flags();
+  if (flags & (kDentryUnhashed | kDentryNoCache)) return false;
+  dentry.ref_.PutLocked();
+  // Reclaim may take it off the list this moment: then it finds it unreferenced once we unlock.
+  if (!dentry.lru_.OnList()) {
+    dentry.sb().dentry_lru_.Add(dentry);
+  } else if (!(flags & kDentryReferenced)) {
+    dentry.flags_.fetch_or(kDentryReferenced, std::memory_order_relaxed);
+  }
+  return true;
+}
+
+// Drops a reference that may be the last: keeps the dentry cached, or ends it and returns its
+// parent, whose reference is now the caller's to drop.
+Dentry* Dcache::PutLast(Dentry* dentry) {
+  SYNC_POINT(vfs_.sync_points(), "dcache:put:last");
+  {
+    base::MutexLock lock(dentry->ref_);
+    if (dentry->ref_.count() > 1) {
+      dentry->ref_.PutLocked();
+      return nullptr;
+    }
+    if (KeepLocked(*dentry)) return nullptr;
+  }
+  SYNC_POINT(vfs_.sync_points(), "dcache:put:unlocked");
+  Dentry* parent = nullptr;
+  LockWithParent(*dentry, parent);
+  const bool dies = dentry->ref_.PutLocked() == 0;
+  if (dies) MarkDeadLocked(*dentry);
+  UnlockWithParent(*dentry, parent);
+  return dies ? Dispose(dentry) : nullptr;
+}
+
+// Ends a dentry that reclaim found, if nobody uses it. The caller is in an RCU section: what was
+// found may be other memory by now, but evicting any unreferenced dentry is right.
+bool Dcache::EvictIfUnused(Dentry& dentry) {
+  Dentry* parent = nullptr;
+  LockWithParent(dentry, parent);
+  const bool unused = dentry.ref_.count() == 0;
+  if (unused) MarkDeadLocked(dentry);
+  UnlockWithParent(dentry, parent);
+  return unused;
+}
+
+mm::ScanResult Dcache::Shrink(SuperBlock& sb, size_t nr) {
+  mm::ScanResult result;
+  while (result.scanned < nr) {
+    std::array<Dentry*, mm::Isolated<Dentry>::kMax> dead;
+    size_t count = 0;
+    size_t scanned = 0;
+    {
+      const base::RcuReadGuard guard(rcu_);
+      const auto taken =
+          sb.dentry_lru_.Isolate(dead.size(), nr - result.scanned, [](Dentry& dentry) {
+            if (!(dentry.flags() & kDentryReferenced)) return mm::LruVerdict::kRemove;
+            dentry.flags_.fetch_and(~kDentryReferenced, std::memory_order_relaxed);
+            return mm::LruVerdict::kRotate;
+          });
+      SYNC_POINT(vfs_.sync_points(), "dcache:evict:unlocked");
+      scanned = taken.scanned;
+      result.kept.referenced += taken.rotated;
+      for (Dentry* dentry : taken) {
+        if (EvictIfUnused(*dentry)) dead[count++] = dentry;
+      }
+      result.kept.busy += taken.count - count;
+    }
+    for (size_t i = 0; i < count; ++i) Put(Dispose(dead[i]));
+    stats_.Add<&DcacheStats::evicted>(count);
+    result.scanned += scanned;
+    result.freed += count;
+    if (scanned == 0) break;
+  }
+  return result;
+}
+
+// --- unmaking and moving -----------------------------------------------------------------------
+
+void Dcache::Delete(Dentry& dentry) {
+  Dentry* parent = nullptr;
+  LockWithParent(dentry, parent);
+  UnhashLocked(dentry);
+  const bool pinned = dentry.flags_.fetch_and(~kDentryPinned) & kDentryPinned;
+  UnlockWithParent(dentry, parent);
+  if (pinned) Put(&dentry);
+}
+
+void Dcache::Forget(Dentry& dentry) {
+  Delete(dentry);
+  DropBelow(dentry, Pins::kKeep);
+  stats_.Add<&DcacheStats::invalidated>();
+}
+
+void Dcache::Invalidate(Dentry& dentry) {
+  Forget(dentry);
+  vfs_.mounts().DetachBelow(dentry);
+}
+
+void Dcache::InvalidateAliases(Inode& inode) {
+  while (const DentryRef alias = AnyAlias(inode, nullptr)) Invalidate(*alias);
+}
+
+// A child of `dir` that no one has come by since it was marked to die with its last reference;
+// marks it.
+DentryRef Dcache::TakeUnvisitedChild(Dentry& dir, Pins pins) {
+  base::MutexLock lock(dir.ref_);
+  for (Dentry* child = dir.first_child_; child != nullptr; child = child->next_sibling_) {
+    if (child->flags_.fetch_or(kDentryNoCache) & kDentryNoCache) continue;
+    if (pins == Pins::kDrop && (child->flags_.fetch_and(~kDentryPinned) & kDentryPinned)) {
+      return DentryRef::Adopt(child);  // the pin becomes the caller's reference
+    }
+    if (child->ref_.GetNotDead()) return DentryRef::Adopt(child);
+  }
+  return nullptr;
+}
+
+// Ends every dentry below `top` that nobody uses; those in use die with their last reference. Depth
+// first, without a stack: the way back is the parent.
+void Dcache::DropBelow(Dentry& top, Pins pins) {
+  DentryRef at = DentryRef::Share(&top);
+  for (;;) {
+    if (DentryRef child = TakeUnvisitedChild(*at, pins)) {
+      at = std::move(child);
+      continue;
+    }
+    if (at == &top) return;
+    at = DentryRef::Share(at->parent());
+  }
+}
+
+bool Dcache::KillTree(SuperBlock& sb) {
+  DropBelow(*sb.root_, Pins::kDrop);
+  Dentry* const root = std::exchange(sb.root_, nullptr);
+  root->flags_.fetch_or(kDentryNoCache);
+  const bool unused = root->refs() == 1;
+  Put(root);
+  return unused;
+}
+
+// --- rename ---
+
+// All locks of a rename: both directories, ancestor first, then the dentries.
+class Dcache::MoveLocks {
+ public:
+  MoveLocks(Dcache& cache, Dentry& a, Dentry& dir_b, Dentry* b) DT_NO_THREAD_SAFETY_ANALYSIS
+      : cache_(cache) {
+    cache_.rename_mutex_.Lock();
+    cache_.rename_seq_.WriteBegin();
+    Dentry* first = a.parent();
+    Dentry* second = &dir_b;
+    if (IsSubdir(*first, *second) || (!IsSubdir(*second, *first) && second < first)) {
+      std::swap(first, second);
+    }
+    Take(first);
+    if (second != first) Take(second);
+    Take(&a);
+    if (b != nullptr) Take(b);
+  }
+  ~MoveLocks() DT_NO_THREAD_SAFETY_ANALYSIS {
+    while (count_ > 0) held_[--count_]->ref_.Unlock();
+    cache_.rename_seq_.WriteEnd();
+    cache_.rename_mutex_.Unlock();
+  }
+  MoveLocks(const MoveLocks&) = delete;
+  MoveLocks& operator=(const MoveLocks&) = delete;
+
+ private:
+  void Take(Dentry* dentry) DT_NO_THREAD_SAFETY_ANALYSIS {
+    dentry->ref_.Lock(count_ == 0 ? base::LockOrder::kStrict : base::LockOrder::kChild);
+    held_[count_++] = dentry;
+  }
+
+  Dcache& cache_;
+  std::array<Dentry*, 4> held_;
+  size_t count_ = 0;
+};
+
+// Gives `dentry` another directory and name. It is locked and not in the table; returns what its
+// long name leaves behind.
+ExternalName* Dcache::RenameLocked(Dentry& dentry, Dentry& new_dir, const Name& name,
+                                   ExternalName* external) {
+  ExternalName* const old = ExternalOf(dentry);
+  {
+    base::SeqWrite change(dentry.seq_);
+    SetName(dentry, name, external);
+    dentry.parent_.store(&new_dir, std::memory_order_release);
+  }
+  UnlinkChildLocked(dentry);
+  LinkChildLocked(new_dir, dentry);
+  table_.Insert(HashOf(&new_dir, name.hash()), EntryOf(dentry));
+  return old;
+}
+
+void Dcache::Unlist(Dentry& dentry) {
+  table_.Remove(HashOf(dentry.parent(), dentry.hash_.load(std::memory_order_relaxed)),
+                EntryOf(dentry));
+}
+
+Result<Dcache::NewName> Dcache::Plan(const Name& name) {
+  TRY(table_.Reserve());
+  Result<ExternalName*> external = MakeExternal(name);
+  if (!external) {
+    table_.Unreserve();
+    return base::Err(Errno::kNoMem);
+  }
+  return NewName(*this, *external);
+}
+
+Dcache::NewName::~NewName() {
+  if (cache_ == nullptr) return;
+  cache_->table_.Unreserve();
+  cache_->FreeExternal(external_);
+}
+
+void Dcache::Move(Dentry& dentry, Dentry& new_dir, const Name& name, NewName plan, Dentry* target) {
+  RemoveNegative(new_dir, name);
+  Dentry* const old_dir = dentry.parent();
+  Dentry::Get(&new_dir);
+  ExternalName* old_name = nullptr;
+  bool unpinned = false;
+  {
+    MoveLocks locks(*this, dentry, new_dir, target);
+    if (target != nullptr) {
+      UnhashLocked(*target);
+      unpinned = target->flags_.fetch_and(~kDentryPinned) & kDentryPinned;
+    }
+    Unlist(dentry);
+    SYNC_POINT(vfs_.sync_points(), "dcache:move:unlisted");
+    old_name = RenameLocked(dentry, new_dir, name, plan.Take());
+  }
+  if (unpinned) Put(target);
+  FreeExternal(old_name);
+  Put(old_dir);
+}
+
+void Dcache::Exchange(Dentry& a, const Name& name_a, NewName plan_a, Dentry& b, const Name& name_b,
+                      NewName plan_b) {
+  Dentry& dir_a = *a.parent();
+  Dentry& dir_b = *b.parent();
+  ExternalName* old_a = nullptr;
+  ExternalName* old_b = nullptr;
+  {
+    MoveLocks locks(*this, a, dir_b, &b);
+    Unlist(a);
+    Unlist(b);
+    old_a = RenameLocked(a, dir_b, name_b, plan_a.Take());
+    old_b = RenameLocked(b, dir_a, name_a, plan_b.Take());
+  }
+  // The references on the directories changed hands with the names.
+  FreeExternal(old_a);
+  FreeExternal(old_b);
+}
+
+DentryRef Dcache::ParentOf(Dentry& dentry) {
+  for (;;) {
+    DentryRef parent;
+    {
+      // A rename may take the dentry elsewhere, and the parent with its last child may end.
+      const base::RcuReadGuard guard(rcu_);
+      Dentry* const seen = dentry.parent();
+      if (seen->ref_.GetNotDead()) parent = DentryRef::Adopt(seen);
+    }
+    if (parent == dentry.parent()) return parent;
+  }
+}
+
+bool Dcache::IsSubdir(const Dentry& dentry, const Dentry& ancestor) {
+  for (const Dentry* at = &dentry;; at = at->parent()) {
+    if (at == &ancestor) return true;
+    if (at->is_root()) return false;
+  }
+}
+
+// --- reading names -------------------------------------------------------------------------------
+
+// A path built from its end towards its start, in place.
+class ReversePath {
+ public:
+  bool Prepend(std::string_view text) {
+    if (text.size() > at_) return false;
+    at_ -= text.size();
+    std::memcpy(buffer_ + at_, text.data(), text.size());
+    return true;
+  }
+  void Clear() { at_ = sizeof(buffer_); }
+  std::string_view text() const { return {buffer_ + at_, sizeof(buffer_) - at_}; }
+
+ private:
+  char buffer_[kPathMax];
+  size_t at_ = sizeof(buffer_);
+};
+
+// One try of PathOf: reads names without locks; the caller checks that no rename came between.
+Status Dcache::ReadPath(const Dentry& dentry, const Dentry& top, ReversePath& path) {
+  for (const Dentry* at = &dentry; at != &top; at = at->parent()) {
+    if (at->is_root()) return {};
+    if (at->unhashed()) return base::Err(Errno::kNoEnt);
+    const uint32_t seq = Sample(*at);
+    uint64_t words[kNameWords];
+    for (size_t i = 0; i < kNameWords; ++i) words[i] = at->name_[i].load(std::memory_order_acquire);
+    const size_t size = at->len_.load(std::memory_order_acquire);
+    if (Stale(*at, seq)) return base::Err(Errno::kAgain);
+    std::string_view name(reinterpret_cast<const char*>(words), size);
+    if (size > Name::kInlineMax) {
+      name = {reinterpret_cast<const ExternalName*>(words[kPrefixWords])->text(), size};
+    }
+    if (!path.Prepend(name) || !path.Prepend("/")) return base::Err(Errno::kNameTooLong);
+  }
+  return {};
+}
+
+Result<std::string> Dcache::PathOf(const Dentry& dentry, const Dentry& top) const {
+  ReversePath path;
+  Status status;
+  for (int tries = 0; tries < kMaxPathTries; ++tries) {
+    const uint32_t seq = rename_seq_.ReadBegin();
+    path.Clear();
+    {
+      const base::RcuReadGuard guard(rcu_);
+      status = ReadPath(dentry, top, path);
+    }
+    if (!rename_seq_.ReadRetry(seq)) break;
+    status = base::Err(Errno::kAgain);
+  }
+  if (!status && status.error() == Errno::kAgain) {
+    base::MutexLock no_renames(rename_mutex_);
+    const base::RcuReadGuard guard(rcu_);
+    path.Clear();
+    status = ReadPath(dentry, top, path);
+  }
+  TRY(status);
+  return path.text().empty() ? std::string("/") : std::string(path.text());
+}
+
+void Dcache::ForEachChild(Dentry& dir, absl::FunctionRef<void(Dentry&)> fn) {
+  DentryRef at = NextChild(dir, nullptr);
+  while (at != nullptr) {
+    fn(*at);
+    at = NextChild(dir, at.get());
+  }
+}
+
+// The child after `after` on the list (null: the first), with a reference; null at the end, or when
+// `after` has left the directory.
+DentryRef Dcache::NextChild(Dentry& dir, Dentry* after) {
+  base::MutexLock lock(dir.ref_);
+  if (after != nullptr && after->parent() != &dir) return nullptr;
+  Dentry* child = after == nullptr ? dir.first_child_ : after->next_sibling_;
+  while (child != nullptr && !child->ref_.GetNotDead()) child = child->next_sibling_;
+  return DentryRef::Adopt(child);
+}
+
+bool Dcache::HasChildren(Dentry& dir) const {
+  base::MutexLock lock(dir.ref_);
+  return dir.first_child_ != nullptr;
+}
+
+void Dcache::CheckInvariants() {
+  size_t entries = 0;
+  const base::RcuReadGuard guard(rcu_);
+  table_.ForEach([&](SlotTable::Entry entry) {
+    ++entries;
+    if (IsNegative(entry)) return;
+    const auto& dentry = *reinterpret_cast<const Dentry*>(entry);
+    CHECK(!dentry.ref_.dead(), "a dead dentry in the table");
+    CHECK(!dentry.unhashed(), "an unhashed dentry in the table");
+    CHECK(dentry.inode_.load() != nullptr, "a dentry without inode in the table");
+    CHECK(!dentry.parent()->ref_.dead(), "a child whose parent is dead");
+    CHECK(dentry.ref_.count() > 0 || dentry.lru_.OnList(), "an unreferenced dentry off the LRU");
+  });
+  CHECK(entries == table_.used(), "the table's count is not what it holds");
+}
+
+}  // namespace dentree::vfs

@@ -1,0 +1,235 @@
+// Dcache: the hash of all dentries and negatives of a Vfs, and the life of a dentry.
+//
+// Who protects what:
+//     a directory's children, by name   its inode's semaphore, held for writing by everyone who
+//     adds,
+//                                       removes or renames a name (so a name has one creator)
+//     Dentry line 0                     ref_ lock, inside seq_; a rename holds both parents' too
+//     the list of children              the parent's ref_ lock
+//     the LRU                           its own lock (kLru); membership shows in the link itself
+//     aliases of an inode               alias lock by inode (kInode)
+//     the table                         lock-free readers; writers by stripe (kBucket)
+// Order: ref_ parent before child, then LRU, then table. A lookup without locks may miss a name
+// that is being moved; it is believed only after a second look with the directory's semaphore held.
+// rename_seq_ covers what no single directory's semaphore can: the way from a dentry to its root.
+//
+// Both kinds of entry stand in one table (slot_table.h); bit 0 of a slot's address marks a
+// Negative.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "base/base.h"
+#include "mm/mm.h"
+#include "vfs/dentry.h"
+#include "vfs/negative.h"
+#include "vfs/slot_table.h"
+
+namespace dentree::vfs {
+
+class ReversePath;
+class Vfs;
+struct ExternalName;
+
+struct DcacheStats {
+  base::Counter allocated, freed, hits, misses, negative_hits, evicted, invalidated;
+};
+
+class Dcache {
+ public:
+  Dcache(Vfs& vfs, mm::Memory& memory, base::RcuDomain& rcu);
+  ~Dcache();
+
+  // --- lookup ---
+
+  // What the table knows of a name. `dentry` may die or change as soon as it is returned: the
+  // caller is in an RCU section and rechecks `seq` (Stale) before it believes anything.
+  struct Found {
+    enum Kind : uint8_t { kMiss, kPositive, kNegative } kind = kMiss;
+    Dentry* dentry = nullptr;
+    uint32_t seq = 0;
+  };
+  // REQUIRES: RCU section; `dir_seq` sampled from dir.
+  Found LookupRcu(const Dentry& dir, uint32_t dir_seq, const Name& name);
+
+  static uint32_t Sample(const Dentry& dentry) { return dentry.seq_.ReadBegin(); }
+  static bool Stale(const Dentry& dentry, uint32_t seq) { return dentry.seq_.ReadRetry(seq); }
+  // A reference, if the dentry is still what it was when `seq` was sampled; otherwise null.
+  DentryRef Legitimise(Dentry& dentry, uint32_t seq);
+
+  // The same for callers that hold a reference on `dir`: miss, negative, or a counted dentry.
+  struct Answer {
+    Found::Kind kind = Found::kMiss;
+    DentryRef dentry;
+  };
+  Answer Lookup(const Dentry& dir, const Name& name);
+
+  // --- making: all with the directory's semaphore held for writing ---
+
+  // A dentry for `name` in `dir`: one reference, unhashed, without inode, seen by nobody. kNoMem.
+  class New {
+   public:
+    New(New&& other) noexcept
+        : cache_(other.cache_), dentry_(std::exchange(other.dentry_, nullptr)) {}
+    New& operator=(New&&) = delete;
+    ~New();
+    Dentry& operator*() const { return *dentry_; }
+    Dentry* operator->() const { return dentry_; }
+
+   private:
+    friend class Dcache;
+    New(Dcache& cache, Dentry* dentry) : cache_(cache), dentry_(dentry) {}
+    Dcache& cache_;
+    Dentry* dentry_;
+  };
+  Result<New> Alloc(Dentry& dir, const Name& name);
+  // The root of a super block: its own parent, never hashed.
+  Result<DentryRef> MakeRoot(InodeRef inode);
+
+  // Publishes a dentry with its inode: hashed, on its parent's list; a negative of that name is
+  // gone. Pinned when the super block says so. A directory that already has a name elsewhere loses
+  // that one (it was renamed behind our back). Cannot fail.
+  DentryRef Add(New dentry, const Name& name, InodeRef inode);
+  // Remembers that `name` is not in `dir`; a cache: may forget at once.
+  void AddNegative(const Dentry& dir, const Name& name);
+
+  // --- unmaking and moving ---
+
+  // The name was removed from its directory: unhashed, pin dropped. Users keep the dentry.
+  // REQUIRES: the directory's semaphore held for writing.
+  void Delete(Dentry& dentry);
+  // Forgets a name that no longer holds, with everything cached below it. What is in use stays
+  // alive, unhashed. Invalidate also detaches what is mounted there and below, so it is called
+  // without locks.
+  void Forget(Dentry& dentry);
+  void Invalidate(Dentry& dentry);
+  // Invalidates every name of an inode.
+  void InvalidateAliases(Inode& inode);
+  // What a rename needs to allocate, so that it cannot fail once the file system has done its part.
+  class NewName {
+   public:
+    NewName(NewName&& other) noexcept
+        : cache_(std::exchange(other.cache_, nullptr)), external_(other.external_) {}
+    NewName& operator=(NewName&&) = delete;
+    ~NewName();
+
+   private:
+    friend class Dcache;
+    NewName(Dcache& cache, ExternalName* external) : cache_(&cache), external_(external) {}
+    ExternalName* Take() { return cache_ = nullptr, external_; }
+    Dcache* cache_;
+    ExternalName* external_;
+  };
+  Result<NewName> Plan(const Name& name);
+  // Moves a dentry to a new name, over `target` (which is unhashed) or into the gap; Exchange gives
+  // each the other's name and directory. Atomic for walkers. REQUIRES: both directories' semaphores
+  // held for writing; across directories rename_mutex() too.
+  void Move(Dentry& dentry, Dentry& new_dir, const Name& name, NewName plan, Dentry* target);
+  void Exchange(Dentry& a, const Name& name_a, NewName plan_a, Dentry& b, const Name& name_b,
+                NewName plan_b);
+
+  // The directory a dentry is in now (itself, for a root).
+  DentryRef ParentOf(Dentry& dentry);
+  // Is `ancestor` on the way from `dentry` to its root (or the same)? Stable only under the super
+  // block's rename mutex.
+  static bool IsSubdir(const Dentry& dentry, const Dentry& ancestor);
+
+  // --- reading names ---
+
+  // Path of a dentry as seen from `top` (or its super block's root), "/" for that itself; kNoEnt
+  // when a part of it was removed, kNameTooLong beyond kPathMax.
+  Result<std::string> PathOf(const Dentry& dentry, const Dentry& top) const;
+  // Children in memory, newest first, each with a reference for the call. For tree --cached and
+  // checks: ends early when the child at hand is moved away meanwhile.
+  void ForEachChild(Dentry& dir, absl::FunctionRef<void(Dentry&)> fn);
+  bool HasChildren(Dentry& dir) const;
+
+  // --- memory ---
+
+  // Evicts up to `nr` unreferenced dentries of a super block, oldest first.
+  mm::ScanResult Shrink(SuperBlock& sb, size_t nr);
+  // Shutdown: drops pins and ends the tree below and including the root. False when somebody still
+  // holds a part of it.
+  bool KillTree(SuperBlock& sb);
+
+  size_t live() const { return cache_.active_objects(); }
+  const SlotTable& table() const { return table_; }
+  const base::Sharded<DcacheStats>& stats() const { return stats_; }
+  base::RcuDomain& rcu() { return rcu_; }
+  void CheckInvariants();
+
+ private:
+  friend class Dentry;
+  friend class NegativeLru;
+
+  static constexpr size_t kAliasStripes = 16;
+  static constexpr SlotTable::Entry kNegativeBit = 1;
+  // Reads of a path's names before it keeps renames out.
+  static constexpr int kMaxPathTries = 3;
+  using AliasLock = base::SpinLock<base::LockRank::kInode>;
+  using RenameMutex = base::Mutex<base::LockRank::kRenameSeq>;
+
+  static uint64_t HashOf(const void* dir, uint32_t name_hash);
+  static uint64_t HashOfEntry(SlotTable::Entry entry);
+  static SlotTable::Entry EntryOf(const Dentry& dentry) {
+    return reinterpret_cast<uintptr_t>(&dentry);
+  }
+  static SlotTable::Entry EntryOf(const Negative& negative) {
+    return reinterpret_cast<uintptr_t>(&negative) | kNegativeBit;
+  }
+  static bool IsNegative(SlotTable::Entry entry) { return entry & kNegativeBit; }
+  static Negative& NegativeOf(SlotTable::Entry entry) {
+    return *reinterpret_cast<Negative*>(entry & ~kNegativeBit);
+  }
+  static void Construct(void* memory);
+
+  // Whether DropBelow also takes a file system's pins.
+  enum class Pins : uint8_t { kKeep, kDrop };
+  class MoveLocks;
+
+  void LockWithParent(Dentry& dentry, Dentry*& parent);
+  void UnlockWithParent(Dentry& dentry, Dentry* parent);
+  bool KeepLocked(Dentry& dentry);
+  void MarkDeadLocked(Dentry& dentry);
+  void UnhashLocked(Dentry& dentry);
+  void Unlist(Dentry& dentry);
+  ExternalName* RenameLocked(Dentry& dentry, Dentry& new_dir, const Name& name,
+                             ExternalName* external);
+  static void LinkChildLocked(Dentry& dir, Dentry& child);
+  static void UnlinkChildLocked(Dentry& child);
+
+  void Put(Dentry* dentry);
+  Dentry* PutLast(Dentry* dentry);
+  Dentry* Dispose(Dentry* dead);
+  bool EvictIfUnused(Dentry& dentry);
+  void DropBelow(Dentry& top, Pins pins);
+  DentryRef TakeUnvisitedChild(Dentry& dir, Pins pins);
+  DentryRef NextChild(Dentry& dir, Dentry* after);
+
+  void AddAlias(Inode& inode, Dentry& dentry);
+  void RemoveAlias(Inode& inode, Dentry& dentry);
+  DentryRef AnyAlias(Inode& inode, const Dentry* other_than);
+  AliasLock& AliasLockOf(const Inode& inode);
+
+  Result<ExternalName*> MakeExternal(const Name& name);
+  void FreeExternal(ExternalName* name);
+  static void SetName(Dentry& dentry, const Name& name, ExternalName* external);
+  static ExternalName* ExternalOf(const Dentry& dentry);
+  static Status ReadPath(const Dentry& dentry, const Dentry& top, ReversePath& path);
+  void RemoveNegative(const Dentry& dir, const Name& name);
+
+  Vfs& vfs_;
+  base::RcuDomain& rcu_;
+  mm::Memory& memory_;
+  mm::ObjectCache<Dentry> cache_;
+  SlotTable table_;
+  mutable RenameMutex rename_mutex_;
+  base::SeqCount rename_seq_;  // rename_mutex_
+  std::array<AliasLock, kAliasStripes> alias_locks_;
+  base::Sharded<DcacheStats> stats_;
+};
+
+}  // namespace dentree::vfs

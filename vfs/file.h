@@ -1,0 +1,75 @@
+// File: an open file description; what dup shares and fork would.
+//
+// Thread safety: reads and writes that move the position take pos_mutex(); positional ones do not.
+// Lifetime: counted by descriptors and by operations under way. The last reference calls
+// FileOps::Release exactly once. A file pins its path.
+#pragma once
+
+#include <atomic>
+#include <span>
+
+#include "base/base.h"
+#include "vfs/creds.h"
+#include "vfs/inode_ops.h"
+#include "vfs/mount.h"
+#include "vfs/types.h"
+
+namespace dentree::vfs {
+
+class File {
+ public:
+  File(Path path, OpenFlags flags, CredsRef creds);
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  const Path& path() const { return path_; }
+  Inode& inode() const { return path_.inode(); }
+  Dentry& dentry() const { return *path_.dentry; }
+  const Creds& creds() const { return *creds_; }
+  OpenFlags flags() const { return flags_.load(std::memory_order_relaxed); }
+  void set_flags(OpenFlags flags) { flags_.store(flags, std::memory_order_relaxed); }
+
+  bool readable() const { return (flags() & O_ACCMODE) != O_WRONLY && !path_only(); }
+  bool writable() const { return (flags() & O_ACCMODE) != O_RDONLY && !path_only(); }
+  bool path_only() const { return flags() & O_PATH; }
+  bool nonblocking() const { return flags() & O_NONBLOCK; }
+
+  // The file system's own data, from FileOps::Open to FileOps::Release.
+  void* private_data() const { return private_; }
+  void set_private_data(void* data) { private_ = data; }
+  template <class T>
+  T& priv() const {
+    return *static_cast<T*>(private_);
+  }
+
+  // --- what a descriptor does. Rights of the open mode are checked: kBadF. ---
+  Result<size_t> Read(std::span<std::byte> out);
+  Result<size_t> Write(std::span<const std::byte> in);  // O_APPEND: at the end
+  Result<size_t> Pread(std::span<std::byte> out, uint64_t pos);
+  Result<size_t> Pwrite(std::span<const std::byte> in, uint64_t pos);
+  Result<uint64_t> Seek(int64_t offset, Whence whence);
+  Status Readdir(DirSink& sink);  // from the position on; moves it
+  Status Truncate(uint64_t size);
+  PollEvents Poll();
+  Status Fsync();
+  Result<uint64_t> Ioctl(unsigned cmd, uint64_t arg);
+
+  static void Get(File* file) { file->refs_.fetch_add(1, std::memory_order_relaxed); }
+  static void Put(File* file);
+
+ private:
+  friend class Ops;
+
+  const Path path_;
+  const CredsRef creds_;
+  std::atomic<OpenFlags> flags_;
+  std::atomic<int32_t> refs_{1};
+  const FileOps* ops_ = nullptr;  // null: O_PATH
+  void* private_ = nullptr;
+  base::Mutex<base::LockRank::kFile> pos_mutex_;
+  uint64_t pos_ DT_GUARDED_BY(pos_mutex_) = 0;
+};
+
+using FileRef = base::Ref<File>;
+
+}  // namespace dentree::vfs

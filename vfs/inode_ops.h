@@ -1,0 +1,124 @@
+// What a file system implements: operations on inodes (InodeOps) and on open files (FileOps).
+//
+// Every operation has a default that answers what Linux answers for a file system without it, so
+// an implementation names only what it can do. Operation objects are stateless and shared: one
+// constexpr or static object per type, never one per inode.
+//
+// Locks: create, link, remove, rename and lookup are called with the directory's semaphore held for
+// writing, and with that of the inode that is linked, removed, moved or replaced (parent before
+// child); Setattr with the inode's; everything else with none. The VFS has checked permission,
+// existence and types before it calls: an implementation checks only what is its own (its names,
+// its space, its policy).
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/base.h"
+#include "vfs/creds.h"
+#include "vfs/dentry.h"
+#include "vfs/inode.h"
+#include "vfs/types.h"
+
+namespace dentree::vfs {
+
+class File;
+class FileOps;
+
+// Answer of Revalidate.
+enum class Validity : uint8_t { kValid, kStale };
+
+// What is to be created. `mode` has type and permission bits (umask and set-group-id rules
+// applied).
+struct CreateArgs {
+  Mode mode = 0;
+  Uid uid = 0;
+  Gid gid = 0;
+  DevId rdev = 0;                // devices
+  std::string_view target = {};  // symlinks
+};
+
+class InodeOps {
+ public:
+  // --- directories ---
+
+  // Finds `name`; kNoEnt when there is none. The VFS builds the dentry. `name` has no '/' and is
+  // at most kNameMax bytes.
+  virtual Result<InodeRef> Lookup(Inode& dir, const Name& name) const;
+
+  // Makes the object named by `dentry` (not yet in the cache: the VFS publishes it with the
+  // returned inode, so a failure leaves nothing).
+  virtual Result<InodeRef> Create(Inode& dir, Dentry& dentry, const CreateArgs& args) const;
+  virtual Status Link(Inode& dir, Dentry& dentry, Inode& target) const;
+
+  virtual Status Unlink(Inode& dir, Dentry& victim) const;
+  virtual Status Rmdir(Inode& dir, Dentry& victim) const;  // kNotEmpty is the file system's to say
+
+  // `target` is what the new name means now, or nullptr. Exchange only with kRenameExchange.
+  virtual Status Rename(Inode& old_dir, Dentry& dentry, Inode& new_dir, const Name& new_name,
+                        Dentry* target, unsigned flags) const;
+
+  // --- links ---
+  virtual Result<std::string> Readlink(Inode& inode) const;
+
+  // --- attributes ---
+
+  // Default: the stored attributes.
+  virtual Result<Stat> Getattr(Inode& inode) const;
+  // Default: stores what is set (ApplyAttr) and ignores size.
+  virtual Status Setattr(Inode& inode, const SetAttr& attr) const;
+  // Only with kHasPermission. `want` is of enum Access. Default: GenericPermission.
+  virtual Status Permission(Inode& inode, unsigned want, const Creds& creds) const;
+
+  // --- cache ---
+
+  // Is a cached child still what its name means? Called when the super block has kRevalidate,
+  // without locks, possibly in an RCU read section: must not block and must not allocate.
+  virtual Validity Revalidate(const Inode& dir, const Dentry& child) const;
+
+  // --- opening ---
+
+  // The operations of an open file of this inode; default kNxIo. Called by open before
+  // FileOps::Open.
+  virtual Result<const FileOps*> OpenOps(Inode& inode) const;
+
+ protected:
+  constexpr InodeOps() = default;
+  constexpr ~InodeOps() = default;
+};
+
+// Operations of an open file. `pos` arguments are byte positions; the VFS keeps File::pos and its
+// lock. Reads and writes may be short; zero from Read is the end.
+class FileOps {
+ public:
+  virtual Status Open(File& file) const;   // default: succeeds
+  virtual void Release(File& file) const;  // exactly once per successful Open
+  virtual Result<size_t> Read(File& file, std::span<std::byte> out, uint64_t pos) const;  // kInval
+  virtual Result<size_t> Write(File& file, std::span<const std::byte> in,
+                               uint64_t pos) const;  // kInval
+  // Lists from `pos` (0 = start) into `sink` until it is full. Returns the position after the last
+  // entry taken. Default: kNotDir.
+  virtual Result<int64_t> Iterate(File& file, int64_t pos, DirSink& sink) const;
+  // Default: bytes, with the inode's size as the end.
+  virtual Result<uint64_t> Seek(File& file, int64_t offset, Whence whence) const;
+  virtual PollEvents Poll(File& file) const;  // default: readable and writable
+  virtual Status Fsync(File& file) const;     // default: succeeds
+  virtual Result<uint64_t> Ioctl(File& file, unsigned cmd, uint64_t arg) const;  // kNotTy
+  virtual Status Truncate(File& file, uint64_t size) const;  // default: Setattr of the inode
+
+ protected:
+  constexpr FileOps() = default;
+  constexpr ~FileOps() = default;
+};
+
+// --- helpers that implementations share ---
+
+// POSIX permission by mode bits, groups and capabilities. kAccess when denied.
+Status GenericPermission(const Stat& attr, unsigned want, const Creds& creds);
+
+// Stores the attributes that are set into the inode, ctime included.
+// REQUIRES: inode.sem() held for writing.
+void ApplyAttr(Inode& inode, const SetAttr& attr);
+
+}  // namespace dentree::vfs

@@ -1,0 +1,143 @@
+// Mount: a super block's tree attached to a place. Path: a place, as (mount, dentry).
+//
+// Thread safety: the tree of mounts changes under MountTree's mutex (rank kMount); walks read its
+// table under a semaphore of their own, and only where a dentry says that something is mounted on
+// it. Lifetime: a mount is counted by paths and by what is mounted on it; it holds its super block,
+// its root and its mountpoint.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "base/base.h"
+#include "vfs/dentry.h"
+#include "vfs/super_block.h"
+
+namespace dentree::vfs {
+
+class Mount;
+using MountRef = base::Ref<Mount>;
+
+enum MountFlags : uint32_t { kMntReadOnly = 1 << 0 };
+
+// What "mount -o" says, split: flags of the mount and options of the file system.
+struct MountOptions {
+  uint32_t set = 0, clear = 0;  // MountFlags
+  std::string rest;
+};
+MountOptions SplitMountOptions(std::string_view options);
+
+class Mount {
+ public:
+  Mount(SuperRef sb, uint32_t flags, uint32_t id, std::string_view source);
+
+  SuperBlock& sb() const { return *sb_; }
+  Dentry& root() const { return *root_; }
+  uint32_t id() const { return id_; }
+  const std::string& source() const { return source_; }
+  uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }
+  bool read_only() const { return (flags() & kMntReadOnly) || sb_->read_only(); }
+
+  static void Get(Mount* mount) { mount->refs_.fetch_add(1, std::memory_order_relaxed); }
+  static void Put(Mount* mount);
+
+ private:
+  friend class MountTree;
+
+  const SuperRef sb_;
+  const DentryRef root_;
+  const uint32_t id_;
+  const std::string source_;
+  std::atomic<uint32_t> flags_;
+  std::atomic<int32_t> refs_{1};
+  // MountTree's table lock. A mount holds a reference on each.
+  Mount* parent_ = nullptr;
+  Dentry* mountpoint_ = nullptr;
+};
+
+// A place in the tree. Holds references on both, so it stays valid across rename and unlink.
+struct Path {
+  MountRef mount;
+  DentryRef dentry;
+
+  Inode& inode() const { return dentry->inode(); }
+  Vfs& vfs() const { return mount->sb().vfs(); }
+  explicit operator bool() const { return dentry != nullptr; }
+  friend bool operator==(const Path& a, const Path& b) {
+    return a.mount.get() == b.mount.get() && a.dentry.get() == b.dentry.get();
+  }
+};
+
+// One line of /proc/mounts.
+struct MountInfo {
+  uint32_t id = 0, parent_id = 0;
+  std::string source, target, type, options;
+};
+
+// The tree of mounts of a Vfs.
+class MountTree {
+ public:
+  explicit MountTree(Vfs& vfs);
+  ~MountTree();
+
+  // Attaches a super block at `at`, or as the root of everything when `at` is empty.
+  // kBusy: the place has a mount of its own. `source`: what /proc/mounts shows first.
+  Result<MountRef> Attach(SuperRef sb, const Path& at, uint32_t flags,
+                          std::string_view source = "none");
+
+  // Detaches the mount that `root` is the root of. kInval: not a mount's root; kBusy: something
+  // below it is mounted, open, or somebody's working directory. Takes over the caller's reference,
+  // which must be its only one.
+  Status Detach(Path root);
+  void DetachAll();
+
+  void ChangeFlags(Mount& mount, uint32_t set, uint32_t clear);
+
+  // What is mounted on (mount, dentry), one step; null when nothing.
+  MountRef Lookup(const Mount& mount, const Dentry& dentry) const;
+  // The place a mount is attached to; empty for the root mount.
+  Path Mountpoint(const Mount& mount) const;
+
+  // Detaches everything mounted on a dentry or below it, wherever: it is going away (bug E24).
+  // Returns how many mounts that were.
+  size_t DetachBelow(Dentry& dentry);
+  // Is something mounted on it, in any place?
+  bool IsMountpoint(const Dentry& dentry) const { return dentry.flags() & kDentryMounted; }
+
+  MountRef root() const;
+  // In order of mounting; targets as seen from `root`. Mounts that cannot be seen from there are
+  // left out.
+  std::vector<MountInfo> List(const Path& root) const;
+  size_t count() const;
+
+ private:
+  struct Key {
+    const Mount* mount;
+    const Dentry* dentry;
+    friend bool operator==(const Key&, const Key&) = default;
+    template <class H>
+    friend H AbslHashValue(H state, const Key& key) {
+      return H::combine(std::move(state), key.mount, key.dentry);
+    }
+  };
+  static bool BusyLocked(const Mount& mount, int32_t own_references);
+  static bool IsBelowLocked(const Mount& mount, const Dentry& dentry);
+  MountRef UnlinkLocked(Mount& mount) DT_REQUIRES(mutex_, table_sem_);
+  MountRef TakeNewest();
+
+  Vfs& vfs_;
+  // Changes of the tree, from the check to the change.
+  mutable base::Mutex<base::LockRank::kMount> mutex_;
+  std::vector<MountRef> mounts_
+      DT_GUARDED_BY(mutex_);  // the tree's references, in order of mounting
+  uint32_t next_id_ DT_GUARDED_BY(mutex_) = 1;
+  // What walks read. Written with mutex_ held too.
+  mutable base::RwSem<base::LockRank::kBucket> table_sem_;
+  absl::flat_hash_map<Key, Mount*> table_ DT_GUARDED_BY(table_sem_);
+  Mount* root_ DT_GUARDED_BY(table_sem_) = nullptr;
+};
+
+}  // namespace dentree::vfs

@@ -1,0 +1,102 @@
+// Opening, and creating by opening.
+#include <utility>
+
+#include "vfs/ops.h"
+#include "vfs/permission_internal.h"
+#include "vfs/vfs.h"
+#include "vfs/walk_internal.h"
+
+namespace dentree::vfs {
+
+using base::Err;
+
+namespace {
+
+// The access that an open mode asks for. Mode 3 wants both, to do neither (ioctl only).
+unsigned WantedAccess(OpenFlags flags) {
+  static constexpr unsigned kWanted[] = {kMayRead, kMayWrite, kMayRead | kMayWrite,
+                                         kMayRead | kMayWrite};
+  const unsigned truncate = flags & O_TRUNC ? unsigned{kMayWrite} : 0;
+  return kWanted[flags & O_ACCMODE] | truncate;
+}
+
+// What open(2) checks of an object that exists.
+Status MayOpen(const Path& path, OpenFlags flags, const Creds& creds) {
+  const FileType type = path.dentry->type();
+  const unsigned want = WantedAccess(flags);
+  if (type == FileType::kSymlink) return Err(Errno::kLoop);
+  if (type == FileType::kDir && (want & kMayWrite)) return Err(Errno::kIsDir);
+  TRY(MayAccess(path, want, creds));
+  Inode& inode = path.inode();
+  if ((inode.flags() & kInodeAppend) && (want & kMayWrite)) {
+    if (!(flags & O_APPEND) || (flags & O_TRUNC)) return Err(Errno::kPerm);
+  }
+  if (flags & O_NOATIME) {
+    const Stat attr = TRY(AttrsOf(inode));
+    if (attr.uid != creds.uid && !creds.Has(Cap::kFowner)) return Err(Errno::kPerm);
+  }
+  return {};
+}
+
+}  // namespace
+
+// An open file of an inode, all checks passed.
+Result<FileRef> Ops::OpenChecked(const Path& path, OpenFlags flags, CredsRef creds) {
+  const bool path_only = flags & O_PATH;
+  const FileOps* const ops = path_only ? nullptr : TRY(path.inode().ops().OpenOps(path.inode()));
+  // What open alone uses is not part of the file's state.
+  const OpenFlags kept = flags & ~(O_CREAT | O_EXCL | O_NOCTTY);
+  File* const file = vfs_.files().New(path, kept, std::move(creds));
+  if (file == nullptr) return Err(Errno::kNoMem);
+  FileRef ref = FileRef::Adopt(file);
+  if (path_only) return ref;
+  TRY(ops->Open(*file));
+  file->ops_ = ops;  // from here on Release is due
+  return ref;
+}
+
+Result<FileRef> Ops::Open(const Path& path, OpenFlags flags, CredsRef creds) {
+  if (flags & O_PATH) return OpenChecked(path, flags, std::move(creds));
+  TRY(MayOpen(path, flags, *creds));
+  SYNC_POINT(vfs_.sync_points(), "ops:open:checked");
+  FileRef file = TRY(OpenChecked(path, flags, std::move(creds)));
+  if ((flags & O_TRUNC) && path.dentry->type() == FileType::kRegular) {
+    TRY(file->ops_->Truncate(*file, 0));
+  }
+  return file;
+}
+
+Result<Ops::OpenAt> Ops::OpenCreate(const Path& dir, std::string_view name, OpenFlags flags,
+                                    Mode mode, CredsRef creds) {
+  TRY(CheckName(dir, name, *creds));
+  const Name hashed(vfs_.hash_key(), name);
+  Path place;
+  bool created = false;
+  {
+    base::WriteLock lock(dir.inode().sem());
+    Result<DentryRef> found = LookupLocked(vfs_, *dir.dentry, hashed);
+    if (!found) {
+      if (found.error() != Errno::kNoEnt) return Err(found.error());
+      if (dir.mount->read_only()) return Err(Errno::kRoFs);
+      TRY(MayCreate(dir, *creds));
+      const auto file_mode = static_cast<Mode>((mode & 07777) | S_IFREG);
+      found = TRY(CreateLocked(dir, hashed, OwnedBy(dir, file_mode, *creds)));
+      created = true;
+    }
+    place = {dir.mount, *std::move(found)};
+  }
+  // Its maker may open it as asked, whatever the mode it was given.
+  if (created) return OpenAt{TRY(OpenChecked(place, flags & ~O_TRUNC, std::move(creds))), {}};
+  if (flags & O_EXCL) return Err(Errno::kExist);
+  while (place.dentry->flags() & kDentryMounted) {
+    MountRef mount = vfs_.mounts().Lookup(*place.mount, *place.dentry);
+    if (mount == nullptr) break;
+    DentryRef root = DentryRef::Share(&mount->root());
+    place = {std::move(mount), std::move(root)};
+  }
+  if (place.dentry->type() == FileType::kSymlink) return OpenAt{nullptr, std::move(place)};
+  if (place.dentry->is_dir()) return Err(Errno::kIsDir);
+  return OpenAt{TRY(Open(place, flags, std::move(creds))), {}};
+}
+
+}  // namespace dentree::vfs

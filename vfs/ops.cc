@@ -1,0 +1,267 @@
+// Operations on names and objects. Opening is in open.cc, renaming in rename.cc.
+#include "vfs/ops.h"
+
+#include <utility>
+
+#include "vfs/permission_internal.h"
+#include "vfs/vfs.h"
+#include "vfs/walk_internal.h"
+
+namespace dentree::vfs {
+
+using base::Err;
+
+Result<Path> Ops::Lookup(const Path& dir, std::string_view name, const Creds& creds) {
+  return WalkChild(vfs_, dir, name, creds);
+}
+
+// --- making ------------------------------------------------------------------------------------
+
+Status Ops::CheckName(const Path& dir, std::string_view name, const Creds& creds) {
+  if (!dir.dentry->is_dir()) return Err(Errno::kNotDir);
+  TRY(MayAccessInode(dir.inode(), kMayExec, creds));
+  if (name.size() > kNameMax) return Err(Errno::kNameTooLong);
+  if (name.empty()) return Err(Errno::kNoEnt);
+  if (name == "." || name == "..") return Err(Errno::kExist);
+  return {};
+}
+
+// The name is free and the caller may take it. The directory is locked.
+Status Ops::MayTakeName(const Path& dir, const Name& name, const Creds& creds) {
+  const Result<DentryRef> there = LookupLocked(vfs_, *dir.dentry, name);
+  if (there) return Err(Errno::kExist);
+  if (there.error() != Errno::kNoEnt) return Err(there.error());
+  if (dir.mount->read_only()) return Err(Errno::kRoFs);
+  return MayCreate(dir, creds);
+}
+
+// Owner, group and mode of what is made in `dir`: a set-group-id directory hands its group down.
+CreateArgs Ops::OwnedBy(const Path& dir, Mode mode, const Creds& creds) {
+  CreateArgs args{.mode = mode, .uid = creds.uid, .gid = creds.gid};
+  const Result<Stat> parent = AttrsOf(dir.inode());
+  if (!parent || !(parent->mode & S_ISGID)) return args;
+  args.gid = parent->gid;
+  constexpr Mode kGroupExec = S_ISGID | S_IXGRP;
+  if (IsDir(mode)) {
+    args.mode |= S_ISGID;
+  } else if ((mode & kGroupExec) == kGroupExec && !creds.InGroup(args.gid) &&
+             !creds.Has(Cap::kFsetid)) {
+    args.mode &= static_cast<Mode>(~S_ISGID);
+  }
+  return args;
+}
+
+Result<DentryRef> Ops::CreateLocked(const Path& dir, const Name& name, const CreateArgs& args) {
+  Dcache::New fresh = TRY(vfs_.dcache().Alloc(*dir.dentry, name));
+  InodeRef inode = TRY(dir.inode().ops().Create(dir.inode(), *fresh, args));
+  return vfs_.dcache().Add(std::move(fresh), name, std::move(inode));
+}
+
+Result<Path> Ops::Create(const Path& dir, std::string_view name, const CreateArgs& args,
+                         const Creds& creds) {
+  TRY(CheckName(dir, name, creds));
+  const Name hashed(vfs_.hash_key(), name);
+  base::WriteLock lock(dir.inode().sem());
+  TRY(MayTakeName(dir, hashed, creds));
+  SYNC_POINT(vfs_.sync_points(), "ops:create:checked");
+  return Path{dir.mount, TRY(CreateLocked(dir, hashed, args))};
+}
+
+Result<Path> Ops::Mknod(const Path& dir, std::string_view name, Mode mode, DevId rdev,
+                        const Creds& creds) {
+  CreateArgs args = OwnedBy(dir, mode, creds);
+  args.rdev = rdev;
+  const FileType type = TypeOf(mode);
+  const bool device = type == FileType::kChar || type == FileType::kBlock;
+  // A whiteout is a character device 0:0, which anyone may make.
+  if (device && rdev != 0 && !creds.Has(Cap::kMknod)) return Err(Errno::kPerm);
+  return Create(dir, name, args, creds);
+}
+
+Result<Path> Ops::Mkdir(const Path& dir, std::string_view name, Mode mode, const Creds& creds) {
+  const auto dir_mode = static_cast<Mode>((mode & 01777) | S_IFDIR);
+  return Create(dir, name, OwnedBy(dir, dir_mode, creds), creds);
+}
+
+Result<Path> Ops::Symlink(const Path& dir, std::string_view name, std::string_view target,
+                          const Creds& creds) {
+  if (target.empty()) return Err(Errno::kNoEnt);
+  if (target.size() >= kPathMax) return Err(Errno::kNameTooLong);
+  CreateArgs args = OwnedBy(dir, S_IFLNK | 0777, creds);
+  args.target = target;
+  return Create(dir, name, args, creds);
+}
+
+Result<Path> Ops::Link(const Path& target, const Path& dir, std::string_view name,
+                       const Creds& creds) {
+  TRY(CheckName(dir, name, creds));
+  const Name hashed(vfs_.hash_key(), name);
+  Inode& inode = target.inode();
+  base::WriteLock lock(dir.inode().sem());
+  if (Status free = MayTakeName(dir, hashed, creds); !free && free.error() != Errno::kAccess) {
+    return Err(free.error());
+  }
+  if (target.mount.get() != dir.mount.get()) return Err(Errno::kXDev);
+  TRY(MayCreate(dir, creds));
+  if (inode.is_dir()) return Err(Errno::kPerm);
+  if (inode.flags() & (kInodeAppend | kInodeImmutable)) return Err(Errno::kPerm);
+  base::WriteLock inode_lock(inode.sem(), base::kNested);
+  if (inode.nlink() == 0) return Err(Errno::kNoEnt);
+  Dcache::New fresh = TRY(vfs_.dcache().Alloc(*dir.dentry, hashed));
+  TRY(dir.inode().ops().Link(dir.inode(), *fresh, inode));
+  return Path{dir.mount, vfs_.dcache().Add(std::move(fresh), hashed, InodeRef::Share(&inode))};
+}
+
+// --- removing ------------------------------------------------------------------------------------
+
+Status Ops::Unlink(const Path& dir, std::string_view name, const Creds& creds) {
+  TRY(CheckVictim(dir, name, creds));
+  const Name hashed(vfs_.hash_key(), name);
+  DentryRef victim;
+  base::WriteLock lock(dir.inode().sem());
+  victim = TRY(LookupLocked(vfs_, *dir.dentry, hashed));
+  TRY(MayDelete(dir, *victim, creds));
+  if (victim->is_dir()) return Err(Errno::kIsDir);
+  if (vfs_.mounts().IsMountpoint(*victim)) return Err(Errno::kBusy);
+  base::WriteLock victim_lock(victim->inode().sem(), base::kNested);
+  TRY(dir.inode().ops().Unlink(dir.inode(), *victim));
+  SYNC_POINT(vfs_.sync_points(), "ops:unlink:done");
+  vfs_.dcache().Delete(*victim);
+  if (!dir.inode().sb().Has(kSbAuthoritative)) vfs_.dcache().AddNegative(*dir.dentry, hashed);
+  return {};
+}
+
+Status Ops::CheckVictim(const Path& dir, std::string_view name, const Creds& creds) {
+  if (!dir.dentry->is_dir()) return Err(Errno::kNotDir);
+  TRY(MayAccessInode(dir.inode(), kMayExec, creds));
+  if (name.size() > kNameMax) return Err(Errno::kNameTooLong);
+  if (dir.mount->read_only()) return Err(Errno::kRoFs);
+  return {};
+}
+
+Status Ops::Rmdir(const Path& dir, std::string_view name, const Creds& creds) {
+  TRY(CheckVictim(dir, name, creds));
+  const Name hashed(vfs_.hash_key(), name);
+  DentryRef victim;
+  {
+    base::WriteLock lock(dir.inode().sem());
+    victim = TRY(LookupLocked(vfs_, *dir.dentry, hashed));
+    TRY(MayDelete(dir, *victim, creds));
+    if (!victim->is_dir()) return Err(Errno::kNotDir);
+    if (victim->is_root() || vfs_.mounts().IsMountpoint(*victim)) return Err(Errno::kBusy);
+    base::WriteLock victim_lock(victim->inode().sem(), base::kNested);
+    SYNC_POINT(vfs_.sync_points(), "ops:rmdir:locked");
+    TRY(dir.inode().ops().Rmdir(dir.inode(), *victim));
+    Inode::Update(victim->inode()).SetFlag(kInodeDead);
+    vfs_.dcache().Delete(*victim);
+    if (!dir.inode().sb().Has(kSbAuthoritative)) vfs_.dcache().AddNegative(*dir.dentry, hashed);
+  }
+  // What was cached below, and mounted there, goes with it.
+  vfs_.dcache().Invalidate(*victim);
+  return {};
+}
+
+// --- objects -------------------------------------------------------------------------------------
+
+Result<Stat> Ops::Getattr(const Path& path) { return AttrsOf(path.inode()); }
+
+namespace {
+
+bool OwnerOrCapable(const Stat& attr, const Creds& creds) {
+  return attr.uid == creds.uid || creds.Has(Cap::kFowner);
+}
+
+Status MayChown(const Stat& attr, const SetAttr& change, const Creds& creds) {
+  if (creds.Has(Cap::kChown)) return {};
+  const bool owner = attr.uid == creds.uid;
+  if (change.uid && (!owner || *change.uid != attr.uid)) return Err(Errno::kPerm);
+  const bool own_group = change.gid && (creds.InGroup(*change.gid) || *change.gid == attr.gid);
+  if (change.gid && (!owner || !own_group)) return Err(Errno::kPerm);
+  return {};
+}
+
+// Permission for a change of attributes, and what the change implies for the mode.
+Status PrepareSetattr(const Path& path, const Stat& attr, SetAttr& change, const Creds& creds) {
+  if (path.inode().flags() & kInodeImmutable) return Err(Errno::kPerm);
+  TRY(MayChown(attr, change, creds));
+  if (change.mode) {
+    if (!OwnerOrCapable(attr, creds)) return Err(Errno::kPerm);
+    const Gid group = change.gid.value_or(attr.gid);
+    if (!creds.InGroup(group) && !creds.Has(Cap::kFsetid)) *change.mode &= Mode{07777 & ~S_ISGID};
+  }
+  if ((change.uid || change.gid) && !change.mode && !IsDir(attr.mode)) {
+    Mode kept = attr.mode & 07777 & ~S_ISUID;
+    if (attr.mode & S_IXGRP) kept &= Mode{07777 & ~S_ISGID};
+    if (kept != (attr.mode & 07777)) change.mode = kept;
+  }
+  if (change.atime || change.mtime) {
+    if (OwnerOrCapable(attr, creds)) return {};
+    if (!change.times_are_now) return Err(Errno::kPerm);
+    return MayAccess(path, kMayWrite, creds);
+  }
+  return {};
+}
+
+}  // namespace
+
+Status Ops::Setattr(const Path& path, const SetAttr& attr, const Creds& creds) {
+  if (path.mount->read_only()) return Err(Errno::kRoFs);
+  Inode& inode = path.inode();
+  SetAttr change = attr;
+  if (change.size) {
+    if (inode.is_dir()) return Err(Errno::kIsDir);
+    if (!IsRegular(inode.mode()) || *change.size > INT64_MAX) return Err(Errno::kInval);
+    TRY(MayAccess(path, kMayWrite, creds));
+  }
+  const int64_t now = vfs_.clock().NowNs();
+  change.ctime = now;
+  if (change.size) change.mtime = now;
+  base::WriteLock lock(inode.sem());
+  const Stat current = TRY(AttrsOf(inode));
+  if (!change.size) TRY(PrepareSetattr(path, current, change, creds));
+  return inode.ops().Setattr(inode, change);
+}
+
+Result<std::string> Ops::Readlink(const Path& path) {
+  if (path.dentry->type() != FileType::kSymlink) return Err(Errno::kInval);
+  return path.inode().ops().Readlink(path.inode());
+}
+
+Result<StatFs> Ops::Statfs(const Path& path) { return path.inode().sb().Statfs(); }
+
+// --- mounts
+// ----------------------------------------------------------------------------------------
+
+Status Ops::Mount(const Path& at, std::string_view type, std::string_view source,
+                  std::string_view options, const Creds& creds) {
+  if (!creds.Has(Cap::kSysAdmin)) return Err(Errno::kPerm);
+  FileSystemType* const fs = vfs_.FindType(type);
+  if (fs == nullptr) return Err(Errno::kNoDev);
+  if (!at.dentry->is_dir()) return Err(Errno::kNotDir);
+  MountOptions parsed = SplitMountOptions(options);
+  const std::unique_ptr<MountContext> context = fs->NewContext();
+  TRY(context->ParseAll(parsed.rest));
+  SuperRef sb = TRY(context->GetTree(vfs_));
+  TRY(vfs_.mounts().Attach(std::move(sb), at, parsed.set, source));
+  return {};
+}
+
+Status Ops::Remount(const Path& at, std::string_view options, const Creds& creds) {
+  if (!creds.Has(Cap::kSysAdmin)) return Err(Errno::kPerm);
+  if (at.dentry.get() != &at.mount->root()) return Err(Errno::kInval);
+  MountOptions parsed = SplitMountOptions(options);
+  SuperBlock& sb = at.mount->sb();
+  FileSystemType* const fs = vfs_.FindType(sb.type().name());
+  const std::unique_ptr<MountContext> context = fs->NewContext();
+  TRY(context->ParseAll(parsed.rest));
+  TRY(context->Reconfigure(sb));
+  vfs_.mounts().ChangeFlags(*at.mount, parsed.set, parsed.clear);
+  return {};
+}
+
+Status Ops::Umount(Path root, const Creds& creds) {
+  if (!creds.Has(Cap::kSysAdmin)) return Err(Errno::kPerm);
+  return vfs_.mounts().Detach(std::move(root));
+}
+
+}  // namespace dentree::vfs

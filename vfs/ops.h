@@ -1,0 +1,86 @@
+// Ops: what can be done to a tree, in terms of (place, name, credentials): the one inner surface.
+// Task (paths and descriptors) and the FUSE door (node ids) are thin callers of it.
+//
+// Every operation checks names, permission, types and read-only mounts in Linux's order, takes the
+// directory locks, calls the file system, and keeps the dcache true. Thread safety: any thread, no
+// lock held.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/base.h"
+#include "vfs/creds.h"
+#include "vfs/file.h"
+#include "vfs/mount.h"
+#include "vfs/types.h"
+
+namespace dentree::vfs {
+
+class Vfs;
+
+class Ops {
+ public:
+  explicit Ops(Vfs& vfs) : vfs_(vfs) {}
+
+  // --- names ---
+  Result<Path> Lookup(const Path& dir, std::string_view name, const Creds& creds);
+  // Regular files and special files: `mode` says which. kExist when the name is taken.
+  Result<Path> Mknod(const Path& dir, std::string_view name, Mode mode, DevId rdev,
+                     const Creds& creds);
+  Result<Path> Mkdir(const Path& dir, std::string_view name, Mode mode, const Creds& creds);
+  Result<Path> Symlink(const Path& dir, std::string_view name, std::string_view target,
+                       const Creds& creds);
+  Result<Path> Link(const Path& target, const Path& dir, std::string_view name, const Creds& creds);
+  Status Unlink(const Path& dir, std::string_view name, const Creds& creds);
+  Status Rmdir(const Path& dir, std::string_view name, const Creds& creds);
+  Status Rename(const Path& old_dir, std::string_view old_name, const Path& new_dir,
+                std::string_view new_name, unsigned flags, const Creds& creds);
+
+  // --- objects ---
+  Result<Stat> Getattr(const Path& path);
+  Status Setattr(const Path& path, const SetAttr& attr, const Creds& creds);
+  Result<std::string> Readlink(const Path& path);
+  Result<StatFs> Statfs(const Path& path);
+
+  // --- opening ---
+
+  // Opens what `path` is. O_TRUNC truncates last, O_PATH asks nothing of the file system.
+  Result<FileRef> Open(const Path& path, OpenFlags flags, CredsRef creds);
+  // Creates `name` in `dir` if it is missing and opens it; O_EXCL: kExist if it is there. A symlink
+  // is not followed: the answer then has no file and its place is for the caller to walk.
+  struct OpenAt {
+    FileRef file;  // null: `link` is a symlink to follow
+    Path link;
+  };
+  Result<OpenAt> OpenCreate(const Path& dir, std::string_view name, OpenFlags flags, Mode mode,
+                            CredsRef creds);
+
+  // --- mounts (Cap::kSysAdmin) ---
+
+  // `options` as in mount -o: "ro" and the like are the mount's, the rest the file system's.
+  // `source` is what /proc/mounts shows first.
+  Status Mount(const Path& at, std::string_view type, std::string_view source,
+               std::string_view options, const Creds& creds);
+  Status Remount(const Path& at, std::string_view options, const Creds& creds);
+  // Takes over the caller's reference, which must be its only one: kBusy otherwise.
+  Status Umount(Path root, const Creds& creds);
+
+ private:
+  Status CheckName(const Path& dir, std::string_view name, const Creds& creds);
+  Status CheckVictim(const Path& dir, std::string_view name, const Creds& creds);
+  Status MayTakeName(const Path& dir, const Name& name, const Creds& creds);
+  static CreateArgs OwnedBy(const Path& dir, Mode mode, const Creds& creds);
+  Result<DentryRef> CreateLocked(const Path& dir, const Name& name, const CreateArgs& args);
+  Result<Path> Create(const Path& dir, std::string_view name, const CreateArgs& args,
+                      const Creds& creds);
+  Result<FileRef> OpenChecked(const Path& path, OpenFlags flags, CredsRef creds);
+  Status MayRename(const Path& old_dir, Dentry& source, const Path& new_dir, Dentry* target,
+                   unsigned flags, const Creds& creds);
+  Status RenameLocked(const Path& old_dir, Dentry& source, const Path& new_dir, const Name& name,
+                      Dentry* target, unsigned flags);
+
+  Vfs& vfs_;
+};
+
+}  // namespace dentree::vfs

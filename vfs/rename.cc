@@ -1,0 +1,176 @@
+// Renaming: the one operation on two directories at once.
+#include <array>
+#include <utility>
+
+#include "vfs/ops.h"
+#include "vfs/permission_internal.h"
+#include "vfs/vfs.h"
+#include "vfs/walk_internal.h"
+
+namespace dentree::vfs {
+
+using base::Err;
+
+namespace {
+
+// Both directories of a rename, locked: ancestor first, else by address; across directories the
+// super block's rename mutex keeps "ancestor" true meanwhile.
+class RenameDirs {
+ public:
+  RenameDirs(const Path& a, const Path& b) DT_NO_THREAD_SAFETY_ANALYSIS : a_(a.inode().sem()),
+                                                                          b_(b.inode().sem()) {
+    if (&a_ == &b_) {
+      a_.Lock();
+      return;
+    }
+    mutex_ = &a.inode().sb().rename_mutex();
+    mutex_->Lock();
+    const bool a_first = Dcache::IsSubdir(*b.dentry, *a.dentry) ||
+                         (!Dcache::IsSubdir(*a.dentry, *b.dentry) && &a_ < &b_);
+    (a_first ? a_ : b_).Lock();
+    (a_first ? b_ : a_).Lock(base::LockOrder::kChild);
+  }
+  ~RenameDirs() DT_NO_THREAD_SAFETY_ANALYSIS {
+    a_.Unlock();
+    if (mutex_ == nullptr) return;
+    b_.Unlock();
+    mutex_->Unlock();
+  }
+  RenameDirs(const RenameDirs&) = delete;
+  RenameDirs& operator=(const RenameDirs&) = delete;
+
+ private:
+  DirSem& a_;
+  DirSem& b_;
+  SuperBlock::RenameMutex* mutex_ = nullptr;
+};
+
+// The inodes that change place, locked below their directories.
+class RenameInodes {
+ public:
+  RenameInodes(Inode& source, Inode* target) DT_NO_THREAD_SAFETY_ANALYSIS {
+    held_[0] = &source.sem();
+    if (target != nullptr && target != &source) held_[1] = &target->sem();
+    if (held_[1] != nullptr && held_[1] < held_[0]) std::swap(held_[0], held_[1]);
+    for (DirSem* sem : held_) {
+      if (sem != nullptr) sem->Lock(base::LockOrder::kChild);
+    }
+  }
+  ~RenameInodes() DT_NO_THREAD_SAFETY_ANALYSIS {
+    for (DirSem* sem : held_) {
+      if (sem != nullptr) sem->Unlock();
+    }
+  }
+  RenameInodes(const RenameInodes&) = delete;
+  RenameInodes& operator=(const RenameInodes&) = delete;
+
+ private:
+  std::array<DirSem*, 2> held_{};
+};
+
+constexpr unsigned kKnownFlags =
+    kRenameNoReplace | kRenameExchange | kRenameWhiteout | kRenameOldSlash | kRenameNewSlash;
+
+Status CheckFlags(unsigned flags) {
+  if (flags & ~kKnownFlags) return Err(Errno::kInval);
+  if ((flags & kRenameExchange) && (flags & (kRenameNoReplace | kRenameWhiteout))) {
+    return Err(Errno::kInval);
+  }
+  return {};
+}
+
+// A path that ends in a slash names a directory.
+Status CheckSlashes(const Dentry& source, const Dentry* target, unsigned flags) {
+  const bool exchange = flags & kRenameExchange;
+  const bool source_is_dir = source.is_dir();
+  if (exchange && (flags & kRenameNewSlash) && !target->is_dir()) return Err(Errno::kNotDir);
+  if (source_is_dir) return {};
+  if ((flags & kRenameOldSlash) || (!exchange && (flags & kRenameNewSlash))) {
+    return Err(Errno::kNotDir);
+  }
+  return {};
+}
+
+Status CheckTypes(const Dentry& source, const Dentry& target, unsigned flags) {
+  if (flags & kRenameExchange) return {};
+  if (source.is_dir() && !target.is_dir()) return Err(Errno::kNotDir);
+  if (!source.is_dir() && target.is_dir()) return Err(Errno::kIsDir);
+  return {};
+}
+
+}  // namespace
+
+// What must hold of a rename once both directories are locked and both names looked up.
+Status Ops::MayRename(const Path& old_dir, Dentry& source, const Path& new_dir, Dentry* target,
+                      unsigned flags, const Creds& creds) {
+  if (Dcache::IsSubdir(*new_dir.dentry, source)) return Err(Errno::kInval);
+  if (target != nullptr && Dcache::IsSubdir(*old_dir.dentry, *target)) {
+    return Err(flags & kRenameExchange ? Errno::kInval : Errno::kNotEmpty);
+  }
+  TRY(MayDelete(old_dir, source, creds));
+  if (target == nullptr) {
+    TRY(MayCreate(new_dir, creds));
+  } else {
+    TRY(MayDelete(new_dir, *target, creds));
+    TRY(CheckTypes(source, *target, flags));
+  }
+  // A directory that moves gets another "..": its owner must agree.
+  const bool moves = &old_dir.inode() != &new_dir.inode();
+  if (moves && source.is_dir()) TRY(MayAccessInode(source.inode(), kMayWrite, creds));
+  const bool swaps_dir = (flags & kRenameExchange) && target->is_dir();
+  if (moves && swaps_dir) TRY(MayAccessInode(target->inode(), kMayWrite, creds));
+  if (vfs_.mounts().IsMountpoint(source)) return Err(Errno::kBusy);
+  if (target != nullptr && vfs_.mounts().IsMountpoint(*target)) return Err(Errno::kBusy);
+  return {};
+}
+
+// The file system's part and the dcache's. The inodes are locked too.
+Status Ops::RenameLocked(const Path& old_dir, Dentry& source, const Path& new_dir, const Name& name,
+                         Dentry* target, unsigned flags) {
+  Dcache& dcache = vfs_.dcache();
+  const unsigned fs_flags = flags & (kRenameNoReplace | kRenameExchange | kRenameWhiteout);
+  const std::string old_text = source.NameCopy();
+  const Name old_name(vfs_.hash_key(), old_text);
+  Dcache::NewName plan = TRY(dcache.Plan(name));
+  if (flags & kRenameExchange) {
+    Dcache::NewName back = TRY(dcache.Plan(old_name));
+    TRY(old_dir.inode().ops().Rename(old_dir.inode(), source, new_dir.inode(), name, target,
+                                     fs_flags));
+    dcache.Exchange(source, name, std::move(plan), *target, old_name, std::move(back));
+    return {};
+  }
+  TRY(old_dir.inode().ops().Rename(old_dir.inode(), source, new_dir.inode(), name, target,
+                                   fs_flags));
+  if (target != nullptr && target->is_dir()) Inode::Update(target->inode()).SetFlag(kInodeDead);
+  dcache.Move(source, *new_dir.dentry, name, std::move(plan), target);
+  if (!old_dir.inode().sb().Has(kSbAuthoritative)) dcache.AddNegative(*old_dir.dentry, old_name);
+  return {};
+}
+
+Status Ops::Rename(const Path& old_dir, std::string_view old_name, const Path& new_dir,
+                   std::string_view new_name, unsigned flags, const Creds& creds) {
+  TRY(CheckFlags(flags));
+  if (old_dir.mount.get() != new_dir.mount.get()) return Err(Errno::kXDev);
+  TRY(CheckVictim(old_dir, old_name, creds));
+  TRY(CheckVictim(new_dir, new_name, creds));
+  const Name old_hashed(vfs_.hash_key(), old_name);
+  const Name new_hashed(vfs_.hash_key(), new_name);
+  // Declared before the locks: what the rename lets go ends without them.
+  DentryRef source;
+  DentryRef target;
+  RenameDirs dirs(old_dir, new_dir);
+  source = TRY(LookupLocked(vfs_, *old_dir.dentry, old_hashed));
+  Result<DentryRef> there = LookupLocked(vfs_, *new_dir.dentry, new_hashed);
+  if (!there && there.error() != Errno::kNoEnt) return Err(there.error());
+  if (there) target = *std::move(there);
+  if ((flags & kRenameNoReplace) && target != nullptr) return Err(Errno::kExist);
+  if ((flags & kRenameExchange) && target == nullptr) return Err(Errno::kNoEnt);
+  TRY(CheckSlashes(*source, target.get(), flags));
+  if (target != nullptr && &source->inode() == &target->inode()) return {};
+  TRY(MayRename(old_dir, *source, new_dir, target.get(), flags, creds));
+  SYNC_POINT(vfs_.sync_points(), "ops:rename:checked");
+  RenameInodes inodes(source->inode(), target != nullptr ? &target->inode() : nullptr);
+  return RenameLocked(old_dir, *source, new_dir, new_hashed, target.get(), flags);
+}
+
+}  // namespace dentree::vfs

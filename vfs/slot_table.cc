@@ -1,0 +1,125 @@
+#include "vfs/slot_table.h"
+
+#include <algorithm>
+#include <bit>
+#include <new>
+
+namespace dentree::vfs {
+
+SlotTable::SlotTable(mm::Memory& memory, base::RcuDomain& rcu, HashOf hash_of)
+    : memory_(memory), rcu_(rcu), hash_of_(hash_of) {}
+
+SlotTable::~SlotTable() {
+  if (Array* const table = array()) memory_.FreeBytes(table, Array::Bytes(table->mask + 1));
+}
+
+size_t SlotTable::slots() const {
+  const base::RcuReadGuard guard(rcu_);
+  const Array* const table = array();
+  return table == nullptr ? 0 : table->mask + 1;
+}
+
+Status SlotTable::Reserve() {
+  for (;;) {
+    size_t limit = 0;
+    const Array* table = nullptr;
+    {
+      const base::RcuReadGuard guard(rcu_);
+      table = array();
+      if (table != nullptr) limit = (table->mask + 1) / 8 * 7;
+    }
+    const size_t filled = used_.fetch_add(1, std::memory_order_relaxed) + 1 +
+                          tombstones_.load(std::memory_order_relaxed);
+    if (filled <= limit) return {};
+    Unreserve();
+    TRY(Rebuild(table));
+  }
+}
+
+SlotTable::Array* SlotTable::NewArray(size_t slots) {
+  void* const memory = memory_.AllocBytes(Array::Bytes(slots), "mm:hash_table");
+  if (memory == nullptr) return nullptr;
+  auto* const table = ::new (memory) Array{.free = {}, .memory = &memory_, .mask = slots - 1};
+  for (size_t i = 0; i < slots; ++i) ::new (&table->slot(i)) std::atomic<uint64_t>(0);
+  return table;
+}
+
+// Replaces the array `seen` by one that is at most half full; nothing to do when somebody else did.
+Status SlotTable::Rebuild(const Array* seen) {
+  const size_t want = std::bit_ceil(std::max(kMinSlots, (used() + 1) * 2));
+  Array* const fresh = NewArray(want);
+  if (fresh == nullptr) return base::Err(Errno::kNoMem);
+  for (Stripe& stripe : stripes_) stripe.Lock(base::LockOrder::kChild);
+  Array* const old = array();
+  // Reservations taken meanwhile may have outgrown the new array: then the caller tries again.
+  const bool current = old == seen && (used() + 1) * 8 <= want * 7;
+  if (current) {
+    if (old != nullptr) CopyInto(*old, *fresh, hash_of_);
+    tombstones_.store(0, std::memory_order_relaxed);
+    array_.store(fresh, std::memory_order_release);
+  }
+  for (Stripe& stripe : stripes_) stripe.Unlock();
+  if (!current) {
+    memory_.FreeBytes(fresh, Array::Bytes(want));
+    return {};
+  }
+  rebuilds_.fetch_add(1, std::memory_order_relaxed);
+  if (old != nullptr) Retire(old);
+  return {};
+}
+
+void SlotTable::CopyInto(const Array& from, Array& to, HashOf hash_of) {
+  for (size_t i = 0; i <= from.mask; ++i) {
+    const uint64_t slot = from.slot(i).load(std::memory_order_relaxed);
+    if (slot == 0 || slot == kTombstone) continue;
+    size_t at = hash_of(slot & kAddressMask) & to.mask;
+    while (to.slot(at).load(std::memory_order_relaxed) != 0) at = (at + 1) & to.mask;
+    to.slot(at).store(slot, std::memory_order_relaxed);
+  }
+}
+
+void SlotTable::Retire(Array* old) {
+  rcu_.Retire(
+      &old->free,
+      [](base::RcuHead* head) {
+        auto* const table = reinterpret_cast<Array*>(head);
+        table->memory->FreeBytes(table, Array::Bytes(table->mask + 1));
+      },
+      Array::Bytes(old->mask + 1));
+}
+
+void SlotTable::Insert(uint64_t hash, Entry entry) {
+  base::MutexLock lock(StripeOf(hash));
+  Array& table = *array();
+  const uint64_t value = Tag(hash) | entry;
+  for (size_t i = hash & table.mask;; i = (i + 1) & table.mask) {
+    uint64_t slot = table.slot(i).load(std::memory_order_relaxed);
+    // Another stripe's insert may take the slot first: then look at it again.
+    while (slot == 0 || slot == kTombstone) {
+      if (!table.slot(i).compare_exchange_weak(slot, value, std::memory_order_release,
+                                               std::memory_order_relaxed)) {
+        continue;
+      }
+      if (slot == kTombstone) tombstones_.fetch_sub(1, std::memory_order_relaxed);
+      return;
+    }
+  }
+}
+
+bool SlotTable::Remove(uint64_t hash, Entry entry) {
+  base::MutexLock lock(StripeOf(hash));
+  Array* const table = array();
+  if (table == nullptr) return false;
+  const uint64_t value = Tag(hash) | entry;
+  for (size_t i = hash & table->mask;; i = (i + 1) & table->mask) {
+    const uint64_t slot = table->slot(i).load(std::memory_order_relaxed);
+    if (slot == 0) return false;
+    if (slot != value) continue;
+    tombstones_.fetch_add(1, std::memory_order_relaxed);
+    table->slot(i).store(kTombstone, std::memory_order_release);
+    Unreserve();
+    return true;
+  }
+}
+
+}  // namespace dentree::vfs

@@ -1,0 +1,123 @@
+// SlotTable: the open-addressed hash that dcache and icache are made of.
+//
+// One slot is 8 bytes: the entry's 48-bit address with the top 16 bits of its hash as a tag, so a
+// probe decides almost always without touching the entry, and the entry's identity comes from the
+// slot and not from its own line.
+//
+//     0                       empty: ends a probe
+//     kTombstone              removed: passed over by probes, reused by inserts
+//     tag | address | flag    an entry; bit 0 is the owner's (Dcache marks negatives with it)
+//
+// Invariants: an entry is in one slot, found by probing from its hash without meeting an empty
+// slot; slots filled or reserved stay below 7/8 of the array, so a probe always ends. The array
+// grows (and sheds tombstones) in Reserve, before anything is locked: Insert cannot fail.
+//
+// Thread safety: Find by anyone inside an RCU section, lock-free. Insert and Remove with the
+// entry's stripe locked. A rebuild takes every stripe; the old array is freed after a grace period,
+// and readers who still search it see everything that was in it when they started.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/base.h"
+#include "mm/mm.h"
+#include "vfs/types.h"
+
+namespace dentree::vfs {
+
+class SlotTable {
+ public:
+  using Entry = uintptr_t;  // 48-bit address, bit 0 free for the owner
+  using HashOf = uint64_t (*)(Entry entry);
+  // Stripes nest in index order, below kLru and above kBucket's other users.
+  using Stripe = base::SpinLock<base::LockRank::kBucket>;
+
+  SlotTable(mm::Memory& memory, base::RcuDomain& rcu, HashOf hash_of);
+  ~SlotTable();
+
+  // Room for one more Insert. kNoMem.
+  Status Reserve();
+  void Unreserve() { used_.fetch_sub(1, std::memory_order_relaxed); }
+
+  // Calls match(entry) for the entries that may have this hash until it returns true; that entry,
+  // or 0. The table may rebuild meanwhile.
+  template <class Match>
+  Entry Find(uint64_t hash, Match&& match) const;
+
+  // Uses up a reservation.
+  void Insert(uint64_t hash, Entry entry);
+  // False when it is not there. Gives its reservation back.
+  bool Remove(uint64_t hash, Entry entry);
+
+  size_t slots() const;
+  size_t used() const { return used_.load(std::memory_order_relaxed); }
+  uint64_t rebuilds() const { return rebuilds_.load(std::memory_order_relaxed); }
+  // Calls fn(entry) for every entry. REQUIRES: no concurrent writer.
+  template <class Fn>
+  void ForEach(Fn&& fn) const;
+
+ private:
+  static constexpr uint64_t kTombstone = 1;
+  static constexpr size_t kStripes = 16;
+  static constexpr size_t kMinSlots = 64;
+  static constexpr uint64_t kAddressMask = (uint64_t{1} << 48) - 1;
+
+  struct Array {
+    base::RcuHead free;
+    mm::Memory* memory;
+    size_t mask;
+
+    // The slots follow the header.
+    std::atomic<uint64_t>& slot(size_t i) const {
+      return reinterpret_cast<std::atomic<uint64_t>*>(const_cast<Array*>(this) + 1)[i];
+    }
+    static size_t Bytes(size_t slots) { return sizeof(Array) + slots * sizeof(uint64_t); }
+  };
+
+  static uint64_t Tag(uint64_t hash) { return hash & ~kAddressMask; }
+  Array* array() const { return array_.load(std::memory_order_acquire); }
+  Stripe& StripeOf(uint64_t hash) { return stripes_[(hash >> 44) % kStripes]; }
+
+  Array* NewArray(size_t slots);
+  Status Rebuild(const Array* seen);
+  static void CopyInto(const Array& from, Array& to, HashOf hash_of);
+  void Retire(Array* old);
+
+  mm::Memory& memory_;
+  base::RcuDomain& rcu_;
+  const HashOf hash_of_;
+  std::atomic<Array*> array_{nullptr};
+  std::atomic<size_t> used_{0};        // entries and reservations
+  std::atomic<size_t> tombstones_{0};  // in the current array
+  std::atomic<uint64_t> rebuilds_{0};
+  std::array<Stripe, kStripes> stripes_;
+};
+
+template <class Match>
+SlotTable::Entry SlotTable::Find(uint64_t hash, Match&& match) const {
+  const Array* const table = array();
+  if (table == nullptr) return 0;
+  const uint64_t tag = Tag(hash);
+  for (size_t i = hash & table->mask;; i = (i + 1) & table->mask) {
+    const uint64_t slot = table->slot(i).load(std::memory_order_acquire);
+    if (slot == 0) return 0;
+    if (Tag(slot) != tag || slot == kTombstone) continue;
+    const Entry entry = slot & kAddressMask;
+    if (match(entry)) return entry;
+  }
+}
+
+template <class Fn>
+void SlotTable::ForEach(Fn&& fn) const {
+  const Array* const table = array();
+  if (table == nullptr) return;
+  for (size_t i = 0; i <= table->mask; ++i) {
+    const uint64_t slot = table->slot(i).load(std::memory_order_acquire);
+    if (slot != 0 && slot != kTombstone) fn(slot & kAddressMask);
+  }
+}
+
+}  // namespace dentree::vfs

@@ -1,0 +1,168 @@
+// SuperBlock: one mounted instance of a file system. FileSystemType: where they come from.
+// MountContext: the options of a mount on their way in (parse, validate, apply or reconfigure).
+//
+// Thread safety: every public member may be called from any thread; what a file system overrides
+// says which locks are held.
+// Lifetime: counted by mounts. The last unmount kills the dentry tree, then the inodes; what is
+// still referenced then is a leak, reported by Vfs::LeakReport and fatal in debug builds.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/base.h"
+#include "mm/mm.h"
+#include "vfs/creds.h"
+#include "vfs/dentry.h"
+#include "vfs/inode.h"
+#include "vfs/types.h"
+
+namespace dentree::vfs {
+
+class FileSystemType;
+class SuperBlock;
+class Vfs;
+
+enum SuperFlags : uint32_t {
+  kSbReadOnly = 1 << 0,
+  kSbPinned = 1 << 1,  // the dcache is the directory: dentries are pinned from creation to removal
+  kSbRevalidate = 1 << 2,     // cached children are asked for by InodeOps::Revalidate
+  kSbAuthoritative = 1 << 3,  // Lookup answers a miss from memory: negatives are not cached
+  kSbNoInodeCache = 1 << 4,   // an inode dies with its last reference
+  kSbNoExec = 1 << 5,
+  kSbNoDev = 1 << 6,
+};
+
+// Options on their way into a super block. One context serves one mount or one remount.
+class MountContext {
+ public:
+  virtual ~MountContext() = default;
+
+  // One "key" or "key=value" (value empty for the first form). kInval: unknown key or bad value;
+  // LastError() then names it. Nothing is applied before all is parsed.
+  virtual Status ParseOption(std::string_view key, std::string_view value);
+  virtual Status Validate() { return {}; }
+
+  // A super block for a new mount: a new one, or one that exists (single-instance file systems).
+  virtual Result<base::Ref<SuperBlock>> GetTree(Vfs& vfs) = 0;
+  // Applies the parsed options to a super block in use; only options that were given change.
+  virtual Status Reconfigure(SuperBlock& sb);
+
+  // Parses "a,b=c" option by option, then validates.
+  Status ParseAll(std::string_view options);
+  const std::string& LastError() const { return error_; }
+
+ protected:
+  std::unexpected<Errno> Fail(Errno error, std::string why);
+
+ private:
+  std::string error_;
+};
+
+class FileSystemType {
+ public:
+  virtual ~FileSystemType() = default;
+  virtual std::string_view name() const = 0;
+  virtual bool needs_device() const { return false; }  // "nodev" in /proc/filesystems otherwise
+  virtual std::unique_ptr<MountContext> NewContext() = 0;
+};
+
+class SuperBlock {
+ public:
+  struct Init {
+    const FileSystemType* type;
+    uint32_t magic;
+    uint32_t flags = 0;  // SuperFlags
+  };
+  SuperBlock(Vfs& vfs, Init init);
+  virtual ~SuperBlock();
+  SuperBlock(const SuperBlock&) = delete;
+  SuperBlock& operator=(const SuperBlock&) = delete;
+
+  Vfs& vfs() const { return vfs_; }
+  const FileSystemType& type() const { return *type_; }
+  DevId dev() const { return dev_; }
+  uint32_t magic() const { return magic_; }
+  uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }
+  bool Has(SuperFlags flag) const { return flags() & flag; }
+  bool read_only() const { return Has(kSbReadOnly); }
+  void SetFlag(SuperFlags flag, bool on);
+  Dentry& root() const { return *root_; }
+
+  // Gives the super block its root: called once, by GetTree, before the first mount.
+  Status MakeRoot(InodeRef root);
+
+  // The parent directory lock for renames between directories.
+  using RenameMutex = base::Mutex<base::LockRank::kRename>;
+  RenameMutex& rename_mutex() { return rename_mutex_; }
+
+  // --- what a file system overrides ---
+
+  // An inode is about to be freed; release what private_data holds. No lock held; cannot fail.
+  virtual void EvictInode(Inode& inode);
+  virtual StatFs Statfs() const;
+  // Mount options in force, as in /proc/mounts after "rw": ",size=4k". Empty when all default.
+  virtual std::string ShowOptions() const { return {}; }
+  // After the last unmount, when dentries and inodes are gone.
+  virtual void Shutdown() {}
+
+  static void Get(SuperBlock* sb) { sb->refs_.fetch_add(1, std::memory_order_relaxed); }
+  static void Put(SuperBlock* sb);
+  // A reference, unless its end has begun. For single-instance file systems that find theirs again.
+  static base::Ref<SuperBlock> TryGet(SuperBlock* sb);
+
+ private:
+  friend class Dcache;
+  friend class Icache;
+  friend class Vfs;
+
+  void Kill();
+
+  Vfs& vfs_;
+  const FileSystemType* const type_;
+  const uint32_t magic_;
+  const DevId dev_;
+  std::atomic<uint32_t> flags_;
+  std::atomic<int32_t> refs_{1};
+  Dentry* root_ = nullptr;
+  RenameMutex rename_mutex_;
+  mm::LruList<Dentry, &Dentry::lru_> dentry_lru_;  // dentries nobody refers to
+  mm::LruList<Inode, &Inode::lru_> inode_lru_;     // inodes nobody refers to
+  std::atomic<int64_t> inodes_waiting_{0};         // freed, but not before a grace period
+
+  // The two lists, as memory reclaim sees them.
+  class DentryShrinker final : public mm::Shrinker {
+   public:
+    explicit DentryShrinker(SuperBlock& sb);
+    std::string_view name() const override { return name_; }
+    size_t Count() override { return sb_.dentry_lru_.size(); }
+    mm::ScanResult Scan(size_t nr) override;
+
+   private:
+    SuperBlock& sb_;
+    const std::string name_;
+  };
+  class InodeShrinker final : public mm::Shrinker {
+   public:
+    explicit InodeShrinker(SuperBlock& sb);
+    std::string_view name() const override { return name_; }
+    size_t Count() override { return sb_.inode_lru_.size(); }
+    mm::ScanResult Scan(size_t nr) override;
+
+   private:
+    SuperBlock& sb_;
+    const std::string name_;
+  };
+  DentryShrinker dentry_shrinker_;
+  InodeShrinker inode_shrinker_;
+  // Taken off before the file system's part of the super block goes.
+  std::optional<mm::ShrinkerRegistration> dentry_registration_;
+  std::optional<mm::ShrinkerRegistration> inode_registration_;
+};
+
+using SuperRef = base::Ref<SuperBlock>;
+
+}  // namespace dentree::vfs

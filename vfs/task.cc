@@ -1,0 +1,458 @@
+#include "vfs/task.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "vfs/vfs.h"
+
+namespace dentree::vfs {
+
+using base::Err;
+
+// --- FsContext
+// -------------------------------------------------------------------------------------
+
+FsContext::FsContext(Path root, Path cwd, Mode umask)
+    : state_{std::move(root), std::move(cwd), umask} {}
+
+FsContext::FsContext(const FsContext& other) : state_{other.root(), other.cwd(), other.umask()} {}
+
+Path FsContext::root() const {
+  base::MutexLock lock(mutex_);
+  return state_.root;
+}
+
+Path FsContext::cwd() const {
+  base::MutexLock lock(mutex_);
+  return state_.cwd;
+}
+
+Mode FsContext::umask() const {
+  base::MutexLock lock(mutex_);
+  return state_.umask;
+}
+
+void FsContext::SetCwd(Path cwd) {
+  base::MutexLock lock(mutex_);
+  std::swap(state_.cwd, cwd);
+  // The old one is put when the argument ends, after the lock.
+}
+
+void FsContext::SetRoot(Path root) {
+  base::MutexLock lock(mutex_);
+  std::swap(state_.root, root);
+}
+
+Mode FsContext::SetUmask(Mode mask) {
+  base::MutexLock lock(mutex_);
+  return std::exchange(state_.umask, static_cast<Mode>(mask & 0777));
+}
+
+// --- FdTable
+// ---------------------------------------------------------------------------------------
+
+Result<int> FdTable::Install(FileRef file) {
+  base::MutexLock lock(mutex_);
+  return InstallLocked(std::move(file), 0);
+}
+
+Result<int> FdTable::InstallLocked(FileRef file, size_t lowest) {
+  size_t fd = lowest;
+  while (fd < files_.size() && files_[fd] != nullptr) ++fd;
+  if (fd >= limit_) return Err(Errno::kMFile);
+  if (fd >= files_.size()) files_.resize(fd + 1);
+  files_[fd] = std::move(file);
+  return static_cast<int>(fd);
+}
+
+Result<FileRef> FdTable::Get(int fd) const {
+  base::MutexLock lock(mutex_);
+  const auto index = static_cast<size_t>(fd);
+  if (fd < 0 || index >= files_.size() || files_[index] == nullptr) return Err(Errno::kBadF);
+  return files_[index];
+}
+
+Status FdTable::Close(int fd) {
+  FileRef closing;  // released after the lock
+  base::MutexLock lock(mutex_);
+  const auto index = static_cast<size_t>(fd);
+  if (fd < 0 || index >= files_.size() || files_[index] == nullptr) return Err(Errno::kBadF);
+  closing = std::move(files_[index]);
+  return {};
+}
+
+Result<int> FdTable::Dup(int fd, int lowest) {
+  FileRef file = TRY(Get(fd));
+  if (lowest < 0 || static_cast<size_t>(lowest) >= limit_) return Err(Errno::kInval);
+  base::MutexLock lock(mutex_);
+  return InstallLocked(std::move(file), static_cast<size_t>(lowest));
+}
+
+void FdTable::CloseAll() {
+  std::vector<FileRef> closing;
+  base::MutexLock lock(mutex_);
+  closing.swap(files_);
+}
+
+size_t FdTable::open_count() const {
+  base::MutexLock lock(mutex_);
+  return static_cast<size_t>(std::count_if(files_.begin(), files_.end(),
+                                           [](const FileRef& file) { return file != nullptr; }));
+}
+
+// --- Task: places
+// ----------------------------------------------------------------------------------
+
+Task::Task(Vfs& vfs, Creds creds)
+    : vfs_(vfs),
+      creds_(std::make_shared<const Creds>(std::move(creds))),
+      fs_(vfs.Root(), vfs.Root()) {}
+
+Task::Task(const Task& parent) : vfs_(parent.vfs_), creds_(parent.creds_), fs_(parent.fs_) {}
+
+std::unique_ptr<Task> Task::Fork() const { return std::unique_ptr<Task>(new Task(*this)); }
+
+Task::~Task() { fds_.CloseAll(); }
+
+void Task::SetCreds(Creds creds) { creds_ = std::make_shared<const Creds>(std::move(creds)); }
+
+// Where a walk of `path` starts. A descriptor is looked at only when the path is relative.
+Result<WalkContext> Task::Context(int dir, std::string_view path) const {
+  if (dir == kAtFdCwd || path.starts_with('/')) return WalkContext{fs_.root(), fs_.cwd(), *creds_};
+  const FileRef file = TRY(fds_.Get(dir));
+  if (!file->dentry().is_dir()) return Err(Errno::kNotDir);
+  return WalkContext{fs_.root(), file->path(), *creds_};
+}
+
+Result<Path> Task::Resolve(std::string_view path, Follow follow, int dir) {
+  const WalkContext context = TRY(Context(dir, path));
+  return Walk(vfs_, context, path, follow == Follow::kYes ? unsigned{kWalkFollow} : 0);
+}
+
+Result<Parent> Task::ParentAt(int dir, std::string_view path) const {
+  const WalkContext context = TRY(Context(dir, path));
+  return WalkParent(vfs_, context, path);
+}
+
+Status Task::Chdir(std::string_view path) {
+  const WalkContext context = TRY(Context(kAtFdCwd, path));
+  Path place = TRY(Walk(vfs_, context, path, kWalkFollow | kWalkDirectory));
+  TRY(MayAccess(place, kMayExec, *creds_));
+  fs_.SetCwd(std::move(place));
+  return {};
+}
+
+Status Task::Fchdir(int fd) {
+  const FileRef file = TRY(fds_.Get(fd));
+  if (!file->dentry().is_dir()) return Err(Errno::kNotDir);
+  TRY(MayAccess(file->path(), kMayExec, *creds_));
+  fs_.SetCwd(file->path());
+  return {};
+}
+
+Status Task::Chroot(std::string_view path) {
+  const WalkContext context = TRY(Context(kAtFdCwd, path));
+  Path place = TRY(Walk(vfs_, context, path, kWalkFollow | kWalkDirectory));
+  TRY(MayAccess(place, kMayExec, *creds_));
+  if (!creds_->Has(Cap::kSysAdmin)) return Err(Errno::kPerm);
+  fs_.SetRoot(std::move(place));
+  return {};
+}
+
+Result<std::string> Task::Getcwd() { return PathName(vfs_, fs_.cwd(), fs_.root()); }
+
+// --- Task: descriptors
+// -----------------------------------------------------------------------------
+
+Result<int> Task::OpenAt(int dir, std::string_view path, OpenFlags flags, Mode mode) {
+  constexpr OpenFlags kTmpFile = O_TMPFILE & ~O_DIRECTORY;
+  if (flags & O_PATH) {
+    flags &= O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC;
+  } else if (flags & kTmpFile) {
+    return Err(Errno::kOpNotSupp);
+  } else if ((flags & O_CREAT) && (flags & O_DIRECTORY)) {
+    return Err(Errno::kInval);
+  }
+  FileRef file;
+  if (flags & O_CREAT) {
+    file = TRY(OpenOrCreate(dir, path, flags, mode));
+  } else {
+    const WalkContext context = TRY(Context(dir, path));
+    unsigned walk = flags & O_NOFOLLOW ? 0 : unsigned{kWalkFollow};
+    if (flags & O_DIRECTORY) walk |= kWalkDirectory;
+    const Path place = TRY(Walk(vfs_, context, path, walk));
+    file = TRY(vfs_.ops().Open(place, flags, creds_));
+  }
+  return fds_.Install(std::move(file));
+}
+
+// open with O_CREAT: the last component may be missing, or a symlink to what is missing.
+Result<FileRef> Task::OpenOrCreate(int dir, std::string_view path, OpenFlags flags, Mode mode) {
+  mode &= static_cast<Mode>(~fs_.umask());
+  WalkContext context = TRY(Context(dir, path));
+  std::string target(path);
+  for (int links = 0; links <= kMaxSymlinks; ++links) {
+    const Parent parent = TRY(WalkParent(vfs_, context, target));
+    if (parent.kind != Parent::Last::kNormal || parent.trailing_slash) return Err(Errno::kIsDir);
+    Ops::OpenAt opened = TRY(vfs_.ops().OpenCreate(parent.dir, parent.name, flags, mode, creds_));
+    if (opened.file != nullptr) return std::move(opened.file);
+    if (flags & O_NOFOLLOW) return Err(Errno::kLoop);
+    target = TRY(vfs_.ops().Readlink(opened.link));
+    context.start = parent.dir;
+  }
+  return Err(Errno::kLoop);
+}
+
+Result<size_t> Task::Read(int fd, std::span<std::byte> out) { return TRY(fds_.Get(fd))->Read(out); }
+
+Result<size_t> Task::Write(int fd, std::span<const std::byte> in) {
+  return TRY(fds_.Get(fd))->Write(in);
+}
+
+Result<size_t> Task::Write(int fd, std::string_view text) {
+  return Write(fd, std::as_bytes(std::span(text)));
+}
+
+Result<size_t> Task::Pread(int fd, std::span<std::byte> out, uint64_t pos) {
+  return TRY(fds_.Get(fd))->Pread(out, pos);
+}
+
+Result<size_t> Task::Pwrite(int fd, std::span<const std::byte> in, uint64_t pos) {
+  return TRY(fds_.Get(fd))->Pwrite(in, pos);
+}
+
+Result<uint64_t> Task::Lseek(int fd, int64_t offset, Whence whence) {
+  return TRY(fds_.Get(fd))->Seek(offset, whence);
+}
+
+Status Task::Getdents(int fd, DirSink& sink) { return TRY(fds_.Get(fd))->Readdir(sink); }
+Status Task::Ftruncate(int fd, uint64_t size) { return TRY(fds_.Get(fd))->Truncate(size); }
+Status Task::Fsync(int fd) { return TRY(fds_.Get(fd))->Fsync(); }
+Result<PollEvents> Task::Poll(int fd) { return TRY(fds_.Get(fd))->Poll(); }
+
+Result<uint64_t> Task::Ioctl(int fd, unsigned cmd, uint64_t arg) {
+  return TRY(fds_.Get(fd))->Ioctl(cmd, arg);
+}
+
+Result<vfs::Stat> Task::Fstat(int fd) { return vfs_.ops().Getattr(TRY(fds_.Get(fd))->path()); }
+
+// --- Task: names
+// -----------------------------------------------------------------------------------
+
+Result<vfs::Stat> Task::StatAt(int dir, std::string_view path, Follow follow) {
+  return vfs_.ops().Getattr(TRY(Resolve(path, follow, dir)));
+}
+
+Status Task::Access(std::string_view path, unsigned want, int dir) {
+  return MayAccess(TRY(Resolve(path, Follow::kYes, dir)), want, *creds_);
+}
+
+Status Task::Mkdir(std::string_view path, Mode mode, int dir) {
+  const Parent parent = TRY(ParentAt(dir, path));
+  if (parent.kind != Parent::Last::kNormal) return Err(Errno::kExist);
+  mode &= static_cast<Mode>(~fs_.umask());
+  TRY(vfs_.ops().Mkdir(parent.dir, parent.name, mode, *creds_));
+  return {};
+}
+
+// A name for what is no directory must not end in a slash: kNoEnt when it is free, else kExist.
+Status Task::CheckNoSlash(const Parent& parent) {
+  if (parent.kind != Parent::Last::kNormal) return Err(Errno::kExist);
+  if (!parent.trailing_slash) return {};
+  const Result<Path> there = WalkChild(vfs_, parent.dir, parent.name, *creds_);
+  if (there) return Err(Errno::kExist);
+  return Err(there.error());
+}
+
+Status Task::Mknod(std::string_view path, Mode mode, DevId rdev, int dir) {
+  if (TypeOf(mode) == FileType::kUnknown) mode |= S_IFREG;
+  if (TypeOf(mode) == FileType::kDir) return Err(Errno::kPerm);
+  if (TypeOf(mode) == FileType::kSymlink) return Err(Errno::kInval);
+  const Parent parent = TRY(ParentAt(dir, path));
+  TRY(CheckNoSlash(parent));
+  mode &= static_cast<Mode>(~fs_.umask());
+  TRY(vfs_.ops().Mknod(parent.dir, parent.name, mode, rdev, *creds_));
+  return {};
+}
+
+Status Task::Rmdir(std::string_view path, int dir) {
+  const Parent parent = TRY(ParentAt(dir, path));
+  switch (parent.kind) {
+    case Parent::Last::kDot:
+      return Err(Errno::kInval);
+    case Parent::Last::kDotDot:
+      return Err(Errno::kNotEmpty);
+    case Parent::Last::kRoot:
+      return Err(Errno::kBusy);
+    case Parent::Last::kNormal:
+      break;
+  }
+  return vfs_.ops().Rmdir(parent.dir, parent.name, *creds_);
+}
+
+Status Task::Unlink(std::string_view path, int dir) {
+  const Parent parent = TRY(ParentAt(dir, path));
+  if (parent.kind != Parent::Last::kNormal) return Err(Errno::kIsDir);
+  if (parent.trailing_slash) {
+    const Path there = TRY(WalkChild(vfs_, parent.dir, parent.name, *creds_));
+    return Err(there.dentry->is_dir() ? Errno::kIsDir : Errno::kNotDir);
+  }
+  return vfs_.ops().Unlink(parent.dir, parent.name, *creds_);
+}
+
+Status Task::Symlink(std::string_view target, std::string_view path, int dir) {
+  if (target.empty()) return Err(Errno::kNoEnt);
+  if (target.size() >= kPathMax) return Err(Errno::kNameTooLong);
+  const Parent parent = TRY(ParentAt(dir, path));
+  TRY(CheckNoSlash(parent));
+  TRY(vfs_.ops().Symlink(parent.dir, parent.name, target, *creds_));
+  return {};
+}
+
+Status Task::Link(std::string_view target, std::string_view path, Follow follow) {
+  const Path source = TRY(Resolve(target, follow));
+  const Parent parent = TRY(ParentAt(kAtFdCwd, path));
+  TRY(CheckNoSlash(parent));
+  TRY(vfs_.ops().Link(source, parent.dir, parent.name, *creds_));
+  return {};
+}
+
+Status Task::Rename(std::string_view from, std::string_view to, unsigned flags) {
+  if (flags & (kRenameOldSlash | kRenameNewSlash)) return Err(Errno::kInval);
+  const Parent source = TRY(ParentAt(kAtFdCwd, from));
+  const Parent target = TRY(ParentAt(kAtFdCwd, to));
+  if (source.dir.mount.get() != target.dir.mount.get()) return Err(Errno::kXDev);
+  if (source.kind != Parent::Last::kNormal) return Err(Errno::kBusy);
+  if (target.kind != Parent::Last::kNormal) {
+    return Err(flags & kRenameNoReplace ? Errno::kExist : Errno::kBusy);
+  }
+  if (source.trailing_slash) flags |= kRenameOldSlash;
+  if (target.trailing_slash) flags |= kRenameNewSlash;
+  return vfs_.ops().Rename(source.dir, source.name, target.dir, target.name, flags, *creds_);
+}
+
+Result<std::string> Task::Readlink(std::string_view path, int dir) {
+  return vfs_.ops().Readlink(TRY(Resolve(path, Follow::kNo, dir)));
+}
+
+Status Task::SetattrAt(std::string_view path, Follow follow, const SetAttr& attr) {
+  return vfs_.ops().Setattr(TRY(Resolve(path, follow)), attr, *creds_);
+}
+
+Status Task::Chmod(std::string_view path, Mode mode) {
+  return SetattrAt(path, Follow::kYes, SetAttr{.mode = mode});
+}
+
+Status Task::Chown(std::string_view path, std::optional<Uid> uid, std::optional<Gid> gid,
+                   Follow follow) {
+  return SetattrAt(path, follow, SetAttr{.uid = uid, .gid = gid});
+}
+
+Status Task::SetTimes(std::string_view path, const SetAttr& times, Follow follow) {
+  const int64_t now = vfs_.clock().NowNs();
+  SetAttr change{.atime = times.atime, .mtime = times.mtime, .times_are_now = times.times_are_now};
+  if (change.times_are_now) change.atime = change.mtime = now;
+  return SetattrAt(path, follow, change);
+}
+
+Status Task::Truncate(std::string_view path, uint64_t size) {
+  return SetattrAt(path, Follow::kYes, SetAttr{.size = size});
+}
+
+Status Task::Fchmod(int fd, Mode mode) {
+  const FileRef file = TRY(fds_.Get(fd));
+  if (file->path_only()) return Err(Errno::kBadF);
+  return vfs_.ops().Setattr(file->path(), SetAttr{.mode = mode}, *creds_);
+}
+
+Status Task::Fchown(int fd, std::optional<Uid> uid, std::optional<Gid> gid) {
+  const FileRef file = TRY(fds_.Get(fd));
+  if (file->path_only()) return Err(Errno::kBadF);
+  return vfs_.ops().Setattr(file->path(), SetAttr{.uid = uid, .gid = gid}, *creds_);
+}
+
+Result<StatFs> Task::Statfs(std::string_view path) {
+  return vfs_.ops().Statfs(TRY(Resolve(path, Follow::kYes)));
+}
+
+// --- Task: mounts
+// ------------------------------------------------------------------------------------
+
+Status Task::Mount(std::string_view source, std::string_view target, std::string_view type,
+                   std::string_view options) {
+  const Path at = TRY(Resolve(target));
+  return vfs_.ops().Mount(at, type, source, options, *creds_);
+}
+
+Status Task::Remount(std::string_view target, std::string_view options) {
+  return vfs_.ops().Remount(TRY(Resolve(target)), options, *creds_);
+}
+
+Status Task::Umount(std::string_view target) {
+  return vfs_.ops().Umount(TRY(Resolve(target)), *creds_);
+}
+
+// --- Task: conveniences
+// --------------------------------------------------------------------------------
+
+namespace {
+
+// Closes a descriptor at the end of a scope.
+class ScopedFd {
+ public:
+  ScopedFd(Task& task, int fd) : task_(task), fd_(fd) {}
+  ~ScopedFd() { static_cast<void>(task_.Close(fd_)); }
+  ScopedFd(const ScopedFd&) = delete;
+  ScopedFd& operator=(const ScopedFd&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  Task& task_;
+  const int fd_;
+};
+
+// Takes every entry but the dots.
+class ListSink final : public DirSink {
+ public:
+  bool Emit(std::string_view name, Ino ino, FileType type, int64_t next) override {
+    ++emitted;
+    if (name != "." && name != "..") entries.push_back({std::string(name), ino, type, next});
+    return true;
+  }
+  std::vector<DirEntry> entries;
+  size_t emitted = 0;
+};
+
+}  // namespace
+
+Result<std::string> Task::ReadFile(std::string_view path) {
+  const ScopedFd fd(*this, TRY(Open(path, O_RDONLY)));
+  std::string text;
+  std::array<std::byte, 16384> buffer;
+  for (;;) {
+    const size_t n = TRY(Read(fd.get(), buffer));
+    if (n == 0) return text;
+    text.append(reinterpret_cast<const char*>(buffer.data()), n);
+  }
+}
+
+Status Task::WriteFile(std::string_view path, std::string_view text, OpenFlags flags, Mode mode) {
+  const ScopedFd fd(*this, TRY(Open(path, O_WRONLY | flags, mode)));
+  const size_t n = TRY(Write(fd.get(), text));
+  return n == text.size() ? Status() : Status(Err(Errno::kNoSpc));
+}
+
+Result<std::vector<DirEntry>> Task::ListDir(std::string_view path) {
+  const ScopedFd fd(*this, TRY(Open(path, O_RDONLY | O_DIRECTORY)));
+  ListSink sink;
+  for (;;) {
+    const size_t before = sink.emitted;
+    const Status more = Getdents(fd.get(), sink);
+    // A directory that was removed meanwhile has ended, as for readdir(3).
+    if (!more && more.error() != Errno::kNoEnt) return Err(more.error());
+    if (!more || sink.emitted == before) return std::move(sink.entries);
+  }
+}
+
+}  // namespace dentree::vfs

@@ -1,0 +1,174 @@
+// Task: a caller as POSIX knows it: credentials, root and working directory, umask, descriptors.
+// Every member is a system call: same arguments, same errors, Result instead of -1 and errno.
+//
+// Thread safety: any number of threads may use one Task, as threads of a process do; SetCreds and
+// SetUmask are for its owner alone. Lifetime: closes its descriptors and drops its places when it
+// dies.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/base.h"
+#include "vfs/creds.h"
+#include "vfs/file.h"
+#include "vfs/mount.h"
+#include "vfs/types.h"
+#include "vfs/walk.h"
+
+namespace dentree::vfs {
+
+class Vfs;
+
+inline constexpr int kAtFdCwd = AT_FDCWD;
+inline constexpr size_t kDefaultFdLimit = 1024;  // kMFile beyond
+
+// Working directory, root, umask: what chdir, chroot and umask change.
+class FsContext {
+ public:
+  FsContext(Path root, Path cwd, Mode umask = 022);
+  FsContext(const FsContext& other);
+
+  Path root() const;
+  Path cwd() const;
+  Mode umask() const;
+  void SetCwd(Path cwd);
+  void SetRoot(Path root);
+  Mode SetUmask(Mode mask);  // the old one
+
+ private:
+  struct State {
+    Path root, cwd;
+    Mode umask;
+  };
+  mutable base::Mutex<base::LockRank::kLeaf> mutex_;
+  State state_ DT_GUARDED_BY(mutex_);
+};
+
+// Descriptors: the lowest free number is given out.
+class FdTable {
+ public:
+  explicit FdTable(size_t limit = kDefaultFdLimit) : limit_(limit) {}
+  Result<int> Install(FileRef file);
+  Result<FileRef> Get(int fd) const;  // kBadF
+  Status Close(int fd);
+  Result<int> Dup(int fd, int lowest);
+  void CloseAll();
+  size_t open_count() const;
+
+ private:
+  Result<int> InstallLocked(FileRef file, size_t lowest) DT_REQUIRES(mutex_);
+
+  mutable base::Mutex<base::LockRank::kLeaf> mutex_;
+  std::vector<FileRef> files_ DT_GUARDED_BY(mutex_);
+  const size_t limit_;
+};
+
+struct DirEntry {
+  std::string name;
+  Ino ino = 0;
+  FileType type = FileType::kUnknown;
+  int64_t next = 0;  // d_off: the position after this entry
+};
+
+class Task {
+ public:
+  // Root and working directory are the Vfs's root.
+  Task(Vfs& vfs, Creds creds);
+  // A child as after fork: same places and umask, its own descriptors (none).
+  std::unique_ptr<Task> Fork() const;
+  ~Task();
+
+  Vfs& vfs() const { return vfs_; }
+  const Creds& creds() const { return *creds_; }
+  void SetCreds(Creds creds);
+  FsContext& fs() { return fs_; }
+  FdTable& fds() { return fds_; }
+
+  // --- descriptors ---
+  Result<int> Open(std::string_view path, OpenFlags flags, Mode mode = 0) {
+    return OpenAt(kAtFdCwd, path, flags, mode);
+  }
+  Result<int> OpenAt(int dir, std::string_view path, OpenFlags flags, Mode mode = 0);
+  Status Close(int fd) { return fds_.Close(fd); }
+  Result<size_t> Read(int fd, std::span<std::byte> out);
+  Result<size_t> Write(int fd, std::span<const std::byte> in);
+  Result<size_t> Write(int fd, std::string_view text);
+  Result<size_t> Pread(int fd, std::span<std::byte> out, uint64_t pos);
+  Result<size_t> Pwrite(int fd, std::span<const std::byte> in, uint64_t pos);
+  Result<uint64_t> Lseek(int fd, int64_t offset, Whence whence);
+  Status Getdents(int fd, DirSink& sink);
+  Status Ftruncate(int fd, uint64_t size);
+  Status Fsync(int fd);
+  Result<PollEvents> Poll(int fd);
+  Result<uint64_t> Ioctl(int fd, unsigned cmd, uint64_t arg);
+  Result<int> Dup(int fd) { return fds_.Dup(fd, 0); }
+  Result<vfs::Stat> Fstat(int fd);
+
+  // --- names. `dir`: kAtFdCwd or a descriptor that relative paths start from. ---
+  Result<vfs::Stat> StatAt(int dir, std::string_view path, Follow follow);
+  Result<vfs::Stat> Stat(std::string_view path) { return StatAt(kAtFdCwd, path, Follow::kYes); }
+  Result<vfs::Stat> Lstat(std::string_view path) { return StatAt(kAtFdCwd, path, Follow::kNo); }
+  Status Access(std::string_view path, unsigned want, int dir = kAtFdCwd);
+  Status Mkdir(std::string_view path, Mode mode, int dir = kAtFdCwd);
+  Status Mknod(std::string_view path, Mode mode, DevId rdev, int dir = kAtFdCwd);
+  Status Rmdir(std::string_view path, int dir = kAtFdCwd);
+  Status Unlink(std::string_view path, int dir = kAtFdCwd);
+  Status Symlink(std::string_view target, std::string_view path, int dir = kAtFdCwd);
+  Status Link(std::string_view target, std::string_view path, Follow follow = Follow::kNo);
+  Status Rename(std::string_view from, std::string_view to, unsigned flags = 0);
+  Result<std::string> Readlink(std::string_view path, int dir = kAtFdCwd);
+  Status Chmod(std::string_view path, Mode mode);
+  Status Chown(std::string_view path, std::optional<Uid> uid, std::optional<Gid> gid,
+               Follow follow = Follow::kYes);
+  Status SetTimes(std::string_view path, const SetAttr& times, Follow follow = Follow::kYes);
+  Status Truncate(std::string_view path, uint64_t size);
+  Status Fchmod(int fd, Mode mode);
+  Status Fchown(int fd, std::optional<Uid> uid, std::optional<Gid> gid);
+  Result<StatFs> Statfs(std::string_view path);
+
+  // --- places ---
+  Status Chdir(std::string_view path);
+  Status Fchdir(int fd);
+  Status Chroot(std::string_view path);
+  Result<std::string> Getcwd();
+  Mode Umask(Mode mask) { return fs_.SetUmask(mask); }
+
+  // --- mounts ---
+  Status Mount(std::string_view source, std::string_view target, std::string_view type,
+               std::string_view options);
+  Status Remount(std::string_view target, std::string_view options);
+  Status Umount(std::string_view target);
+
+  // --- conveniences made of the above ---
+
+  // Whole file as text, from open to close.
+  Result<std::string> ReadFile(std::string_view path);
+  // open(O_WRONLY | flags), one write, close: how a control file is written.
+  Status WriteFile(std::string_view path, std::string_view text,
+                   OpenFlags flags = O_CREAT | O_TRUNC, Mode mode = 0666);
+  // Whole directory without "." and "..", in the directory's order.
+  Result<std::vector<DirEntry>> ListDir(std::string_view path);
+
+  // The place a path names, for callers of Ops.
+  Result<Path> Resolve(std::string_view path, Follow follow = Follow::kYes, int dir = kAtFdCwd);
+
+ private:
+  Task(const Task& parent);
+
+  Result<WalkContext> Context(int dir, std::string_view path) const;
+  Result<Parent> ParentAt(int dir, std::string_view path) const;
+  Status CheckNoSlash(const Parent& parent);
+  Result<FileRef> OpenOrCreate(int dir, std::string_view path, OpenFlags flags, Mode mode);
+  Status SetattrAt(std::string_view path, Follow follow, const SetAttr& attr);
+
+  Vfs& vfs_;
+  CredsRef creds_;
+  FsContext fs_;
+  FdTable fds_;
+};
+
+}  // namespace dentree::vfs

@@ -1,0 +1,123 @@
+#include "vfs/vfs.h"
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace dentree::vfs {
+
+namespace {
+
+base::HashKey MakeHashKey(uint64_t seed) {
+  if (seed == 0) return base::HashKey::Random();
+  return base::HashKey{{base::Mix64(seed), base::Mix64(seed + 1)}};
+}
+
+}  // namespace
+
+Vfs::Vfs(const Options& options)
+    : clock_(options.clock != nullptr ? options.clock : &real_clock_),
+      hash_key_(MakeHashKey(options.hash_seed)),
+      memory_({.limit_bytes = options.memory_limit}, rcu_, faults_, sync_points_),
+      icache_(memory_, rcu_),
+      dcache_(*this, memory_, rcu_),
+      negatives_(dcache_, memory_, rcu_, options.negative_limit),
+      files_(memory_, "filp"),
+      mounts_(*this),
+      ops_(*this) {}
+
+std::unique_ptr<Vfs> Vfs::Create(const Options& options) {
+  return std::unique_ptr<Vfs>(new Vfs(options));
+}
+
+Vfs::~Vfs() {
+  Shutdown();
+#ifndef NDEBUG
+  const std::string leaks = LeakReport();
+  CHECK(leaks.empty(), leaks.c_str());
+#endif
+}
+
+void Vfs::Shutdown() {
+  mounts_.DetachAll();
+  rcu_.Drain();
+}
+
+void Vfs::RegisterType(std::unique_ptr<FileSystemType> type) {
+  base::MutexLock lock(types_mutex_);
+  types_.push_back(std::move(type));
+}
+
+FileSystemType* Vfs::FindType(std::string_view name) const {
+  base::MutexLock lock(types_mutex_);
+  for (const auto& type : types_) {
+    if (type->name() == name) return type.get();
+  }
+  return nullptr;
+}
+
+std::vector<const FileSystemType*> Vfs::Types() const {
+  base::MutexLock lock(types_mutex_);
+  std::vector<const FileSystemType*> types;
+  types.reserve(types_.size());
+  for (const auto& type : types_) types.push_back(type.get());
+  return types;
+}
+
+Status Vfs::MountRoot(std::string_view type, std::string_view options) {
+  FileSystemType* const fs = FindType(type);
+  if (fs == nullptr) return base::Err(Errno::kNoDev);
+  const std::unique_ptr<MountContext> context = fs->NewContext();
+  TRY(context->ParseAll(options));
+  TRY(mounts_.Attach(TRY(context->GetTree(*this)), Path{}, 0));
+  return {};
+}
+
+Path Vfs::Root() const {
+  MountRef root = mounts_.root();
+  if (root == nullptr) return {};
+  DentryRef dentry = DentryRef::Share(&root->root());
+  Path path{std::move(root), std::move(dentry)};
+  // What is mounted over the root is the root that tasks see.
+  while (MountRef over = mounts_.Lookup(*path.mount, *path.dentry)) {
+    DentryRef top = DentryRef::Share(&over->root());
+    path = {std::move(over), std::move(top)};
+  }
+  return path;
+}
+
+void Vfs::DropCaches() {
+  memory_.DropCaches();
+  rcu_.Drain();
+}
+
+void Vfs::NoteBusyUnmount(const SuperBlock& sb) {
+  base::MutexLock lock(types_mutex_);
+  busy_unmounts_.push_back(absl::StrFormat("%s (device %u)", sb.type().name(), sb.dev()));
+}
+
+std::string Vfs::LeakReport() const {
+  std::string report;
+  if (dcache_.live() > 0)
+    absl::StrAppendFormat(&report, "%u dentries are in use\n", dcache_.live());
+  if (icache_.live() > 0) absl::StrAppendFormat(&report, "%u inodes are in use\n", icache_.live());
+  if (const size_t files = files_.active_objects()) {
+    absl::StrAppendFormat(&report, "%u files are open\n", files);
+  }
+  if (const size_t mounts = mounts_.count()) {
+    absl::StrAppendFormat(&report, "%u mounts are attached\n", mounts);
+  }
+  base::MutexLock lock(types_mutex_);
+  for (const std::string& sb : busy_unmounts_) {
+    absl::StrAppendFormat(&report, "%s was in use when it was unmounted\n", sb);
+  }
+  return report;
+}
+
+void Vfs::CheckInvariants() {
+  dcache_.CheckInvariants();
+  icache_.CheckInvariants();
+  negatives_.CheckInvariants();
+}
+
+}  // namespace dentree::vfs

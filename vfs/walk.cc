@@ -1,0 +1,292 @@
+#include "vfs/walk.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "vfs/vfs.h"
+#include "vfs/walk_internal.h"
+
+namespace dentree::vfs {
+namespace {
+
+constexpr std::string_view kDot = ".";
+constexpr std::string_view kDotDot = "..";
+
+// Is a cached child still true?
+bool StillValid(const Dentry& dir, const Dentry& child) {
+  if (!(child.flags() & kDentryRevalidate)) return true;
+  return dir.inode().ops().Revalidate(dir.inode(), child) == Validity::kValid;
+}
+
+Result<DentryRef> LookupChild(Vfs& vfs, Dentry& dir, const Name& name) {
+  Dcache::Answer answer = vfs.dcache().Lookup(dir, name);
+  if (answer.kind == Dcache::Found::kNegative) return base::Err(Errno::kNoEnt);
+  if (answer.kind == Dcache::Found::kPositive) {
+    if (StillValid(dir, *answer.dentry)) return std::move(answer.dentry);
+    vfs.dcache().Invalidate(*answer.dentry);
+  }
+  base::WriteLock lock(dir.inode().sem());
+  return LookupLocked(vfs, dir, name);
+}
+
+// From what is mounted upon to what is mounted there, as often as it takes.
+Status CrossMounts(Vfs& vfs, Path& path, unsigned flags) {
+  while (path.dentry->flags() & kDentryMounted) {
+    MountRef mount = vfs.mounts().Lookup(*path.mount, *path.dentry);
+    if (mount == nullptr) return {};
+    if (flags & kWalkNoXdev) return base::Err(Errno::kXDev);
+    DentryRef root = DentryRef::Share(&mount->root());
+    path = {std::move(mount), std::move(root)};
+  }
+  return {};
+}
+
+// One walk under way.
+class Walker {
+ public:
+  Walker(Vfs& vfs, const WalkContext& context, unsigned flags)
+      : vfs_(vfs), context_(context), flags_(flags) {}
+
+  // Walks all but the last component.
+  Status WalkToLast(std::string_view path);
+  // Takes the last component, following it if it is a symlink and the flags say so.
+  Status WalkLast();
+
+  // Where the walk is, and the component it has not taken.
+  Path at;
+  std::string_view last;
+  bool trailing_slash = false;
+
+ private:
+  // The rest of a path that waits for a symlink's target to be walked.
+  struct Waiting {
+    std::unique_ptr<const std::string> target;  // what the walk reads now; stays where it is
+    std::string_view rest;
+  };
+
+  Status Start(std::string_view path);
+  Status WalkPrefix();
+  std::string_view NextComponent();
+  bool AtEnd() const;
+  Status Step(std::string_view name, Follow follow, bool is_last);
+  Status StepUp();
+  Status EnterLink(Path link, bool is_last);
+  Status ProtectedLink(const Path& link) const;
+
+  Vfs& vfs_;
+  const WalkContext& context_;
+  const unsigned flags_;
+  std::string_view rest_;
+  absl::InlinedVector<Waiting, 2> waiting_;
+  int links_ = 0;
+};
+
+Status Walker::Start(std::string_view path) {
+  if (path.size() >= kPathMax) return base::Err(Errno::kNameTooLong);
+  if (path.find('\0') != path.npos) return base::Err(Errno::kInval);
+  const bool absolute = path.starts_with('/');
+  if (absolute && (flags_ & kWalkBeneath)) return base::Err(Errno::kXDev);
+  at = absolute && !(flags_ & kWalkInRoot) ? context_.root : context_.start;
+  rest_ = path;
+  return {};
+}
+
+// Takes the next component off the rest; remembers whether slashes followed it.
+std::string_view Walker::NextComponent() {
+  const size_t end = rest_.find('/');
+  const std::string_view component = rest_.substr(0, end);
+  rest_.remove_prefix(component.size());
+  trailing_slash = !rest_.empty();
+  rest_.remove_prefix(std::min(rest_.find_first_not_of('/'), rest_.size()));
+  return component;
+}
+
+// Is what was taken last the end of the whole path?
+bool Walker::AtEnd() const {
+  if (!rest_.empty()) return false;
+  for (const Waiting& waiting : waiting_) {
+    if (!waiting.rest.empty()) return false;
+  }
+  return true;
+}
+
+Status Walker::WalkToLast(std::string_view path) {
+  TRY(Start(path));
+  if (path.empty()) return base::Err(Errno::kNoEnt);
+  return WalkPrefix();
+}
+
+Status Walker::WalkPrefix() {
+  for (;;) {
+    rest_.remove_prefix(std::min(rest_.find_first_not_of('/'), rest_.size()));
+    if (rest_.empty() && !waiting_.empty()) {
+      rest_ = waiting_.back().rest;
+      waiting_.pop_back();
+      continue;
+    }
+    last = NextComponent();
+    if (last.empty()) return {};  // "/" alone
+    if (!at.dentry->is_dir()) return base::Err(Errno::kNotDir);
+    TRY(MayAccessInode(at.inode(), kMayExec, context_.creds));
+    if (last.size() > kNameMax) return base::Err(Errno::kNameTooLong);
+    if (AtEnd()) return {};
+    TRY(Step(last, Follow::kYes, false));
+  }
+}
+
+Status Walker::Step(std::string_view name, Follow follow, bool is_last) {
+  if (name == kDot) return {};
+  if (name == kDotDot) return StepUp();
+  const Name hashed(vfs_.hash_key(), name);
+  Path next{at.mount, TRY(LookupChild(vfs_, *at.dentry, hashed))};
+  if (next.dentry->type() == FileType::kSymlink) {
+    if (follow == Follow::kYes) return EnterLink(std::move(next), is_last);
+  } else if (!is_last || !(flags_ & kWalkNoMount)) {
+    TRY(CrossMounts(vfs_, next, flags_));
+  }
+  at = std::move(next);
+  return {};
+}
+
+Status Walker::StepUp() {
+  const bool at_root = at == context_.root;
+  const bool scoped = flags_ & (kWalkBeneath | kWalkInRoot);
+  if (scoped && at == context_.start) {
+    return flags_ & kWalkBeneath ? Status(base::Err(Errno::kXDev)) : Status();
+  }
+  if (at_root) return {};
+  Path up = WalkUp(vfs_, at, context_.root);
+  if ((flags_ & kWalkNoXdev) && up.mount.get() != at.mount.get()) return base::Err(Errno::kXDev);
+  at = std::move(up);
+  return {};
+}
+
+// In a sticky directory that anyone may write, links are followed for their owner and the
+// directory's only.
+Status Walker::ProtectedLink(const Path& link) const {
+  const Stat dir = at.inode().Attrs();
+  constexpr Mode kShared = S_ISVTX | S_IWOTH;
+  if ((dir.mode & kShared) != kShared) return {};
+  const Uid owner = link.inode().uid();
+  if (owner == context_.creds.uid || owner == dir.uid) return {};
+  return base::Err(Errno::kAccess);
+}
+
+// Goes on with the target of a symlink; `at` stays where the link is.
+Status Walker::EnterLink(Path link, bool is_last) {
+  if (++links_ > kMaxSymlinks || (flags_ & kWalkNoSymlinks)) return base::Err(Errno::kLoop);
+  TRY(ProtectedLink(link));
+  std::string target = TRY(link.inode().ops().Readlink(link.inode()));
+  if (target.empty()) return base::Err(Errno::kNoEnt);
+  // A slash after the link asks for a directory wherever it leads.
+  const bool need_directory = is_last && trailing_slash;
+  if (target.starts_with('/')) {
+    if (flags_ & kWalkBeneath) return base::Err(Errno::kXDev);
+    at = flags_ & kWalkInRoot ? context_.start : context_.root;
+  }
+  waiting_.push_back({std::make_unique<const std::string>(std::move(target)), rest_});
+  rest_ = *waiting_.back().target;
+  if (!is_last) return {};
+  TRY(WalkPrefix());
+  trailing_slash |= need_directory;
+  return WalkLast();
+}
+
+Status Walker::WalkLast() {
+  const bool directory = trailing_slash || (flags_ & kWalkDirectory);
+  const bool follow = trailing_slash || (flags_ & kWalkFollow);
+  if (!last.empty()) TRY(Step(last, follow ? Follow::kYes : Follow::kNo, true));
+  if (directory && !at.dentry->is_dir()) return base::Err(Errno::kNotDir);
+  return {};
+}
+
+}  // namespace
+
+Result<DentryRef> LookupLocked(Vfs& vfs, Dentry& dir, const Name& name) {
+  Inode& inode = dir.inode();
+  if (inode.dead()) return base::Err(Errno::kNoEnt);
+  Dcache::Answer answer = vfs.dcache().Lookup(dir, name);
+  if (answer.kind == Dcache::Found::kNegative) return base::Err(Errno::kNoEnt);
+  if (answer.kind == Dcache::Found::kPositive) {
+    if (StillValid(dir, *answer.dentry)) return std::move(answer.dentry);
+    vfs.dcache().Forget(*answer.dentry);
+  }
+  SYNC_POINT(vfs.sync_points(), "walk:lookup:slow");
+  Result<InodeRef> found = inode.ops().Lookup(inode, name);
+  if (!found) {
+    const bool cache = found.error() == Errno::kNoEnt && !inode.sb().Has(kSbAuthoritative);
+    if (cache) vfs.dcache().AddNegative(dir, name);
+    return base::Err(found.error());
+  }
+  Dcache::New fresh = TRY(vfs.dcache().Alloc(dir, name));
+  return vfs.dcache().Add(std::move(fresh), name, *std::move(found));
+}
+
+Result<Path> Walk(Vfs& vfs, const WalkContext& context, std::string_view path, unsigned flags) {
+  if (path.empty() && (flags & kWalkEmptyPath)) return context.start;
+  Walker walker(vfs, context, flags);
+  TRY(walker.WalkToLast(path));
+  TRY(walker.WalkLast());
+  return std::move(walker.at);
+}
+
+Result<Parent> WalkParent(Vfs& vfs, const WalkContext& context, std::string_view path,
+                          unsigned flags) {
+  Walker walker(vfs, context, flags);
+  TRY(walker.WalkToLast(path));
+  Parent parent;
+  parent.dir = std::move(walker.at);
+  parent.trailing_slash = walker.trailing_slash;
+  if (walker.last.empty()) {
+    parent.kind = Parent::Last::kRoot;
+  } else if (walker.last == kDot) {
+    parent.kind = Parent::Last::kDot;
+  } else if (walker.last == kDotDot) {
+    parent.kind = Parent::Last::kDotDot;
+  } else {
+    parent.name = std::string(walker.last);
+  }
+  return parent;
+}
+
+Result<Path> WalkChild(Vfs& vfs, const Path& dir, std::string_view name, const Creds& creds,
+                       unsigned flags) {
+  if (!dir.dentry->is_dir()) return base::Err(Errno::kNotDir);
+  TRY(MayAccessInode(dir.inode(), kMayExec, creds));
+  if (name.size() > kNameMax) return base::Err(Errno::kNameTooLong);
+  Path child{dir.mount, TRY(LookupChild(vfs, *dir.dentry, Name(vfs.hash_key(), name)))};
+  if (!(flags & kWalkNoMount)) TRY(CrossMounts(vfs, child, flags));
+  return child;
+}
+
+Path WalkUp(Vfs& vfs, const Path& dir, const Path& root) {
+  Path at = dir;
+  while (at.dentry.get() == &at.mount->root()) {
+    if (at == root) return at;
+    Path below = vfs.mounts().Mountpoint(*at.mount);
+    if (!below) return at;
+    at = std::move(below);
+  }
+  if (at == root) return at;
+  at.dentry = vfs.dcache().ParentOf(*at.dentry);
+  return at;
+}
+
+Result<std::string> PathName(Vfs& vfs, const Path& path, const Path& root) {
+  std::string name;
+  Path at = path;
+  for (;;) {
+    const bool same_mount = at.mount.get() == root.mount.get();
+    Dentry& top = same_mount ? *root.dentry : at.mount->root();
+    std::string part = TRY(vfs.dcache().PathOf(*at.dentry, top));
+    if (part != "/") name.insert(0, part);
+    if (same_mount) break;
+    at = vfs.mounts().Mountpoint(*at.mount);
+    if (!at) break;  // the root of everything, or detached
+  }
+  return name.empty() ? std::string("/") : name;
+}
+
+}  // namespace dentree::vfs

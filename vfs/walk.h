@@ -1,0 +1,71 @@
+// Path walk: from a string to a place.
+//
+// Every walk starts from a Path (root, working directory or an open directory) and goes one
+// component at a time through the same steps: permission to search, hash lookup, revalidation,
+// the file system's lookup on a miss, mounts, symlinks. Iterative; symlinks keep a stack of at most
+// kMaxSymlinks.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/base.h"
+#include "vfs/creds.h"
+#include "vfs/mount.h"
+#include "vfs/types.h"
+
+namespace dentree::vfs {
+
+class Vfs;
+
+// Where a walk starts and what it may see. `root` bounds ".." and absolute paths.
+struct WalkContext {
+  Path root;
+  Path start;
+  const Creds& creds;
+};
+
+enum WalkFlags : unsigned {
+  kWalkFollow = 1 << 0,     // follow a symlink in the last component
+  kWalkDirectory = 1 << 1,  // the result must be a directory (kNotDir)
+  kWalkEmptyPath = 1 << 2,  // "" is the start itself (kNoEnt otherwise)
+  kWalkNoMount = 1 << 3,    // do not step onto what is mounted on the last component (umount)
+  // openat2's RESOLVE_*: values as there, shifted.
+  kWalkNoXdev = 1 << 8,
+  kWalkNoMagicLinks = 1 << 9,
+  kWalkNoSymlinks = 1 << 10,
+  kWalkBeneath = 1 << 11,
+  kWalkInRoot = 1 << 12,
+};
+
+// The place that `path` names. Errors are Linux's, in its order: kNameTooLong, kNoEnt, kNotDir,
+// kAccess, kLoop; kXDev for the RESOLVE flags.
+Result<Path> Walk(Vfs& vfs, const WalkContext& context, std::string_view path, unsigned flags);
+
+// The last component, unresolved, and its directory: for everything that creates or removes.
+struct Parent {
+  enum class Last : uint8_t { kNormal, kDot, kDotDot, kRoot } kind = Last::kNormal;
+  Path dir;
+  std::string name;  // kNormal only
+  bool trailing_slash = false;
+};
+Result<Parent> WalkParent(Vfs& vfs, const WalkContext& context, std::string_view path,
+                          unsigned flags = 0);
+
+// One component below `dir`, neither "." nor "..": the cached child or the file system's answer;
+// mounts are crossed, symlinks are not followed. Search permission is checked.
+Result<Path> WalkChild(Vfs& vfs, const Path& dir, std::string_view name, const Creds& creds,
+                       unsigned flags = 0);
+
+// The directory above, across mounts, never above `root`.
+Path WalkUp(Vfs& vfs, const Path& dir, const Path& root);
+
+// The path of a place as seen from `root` ("/a/b"); "(unreachable)/..." is kNoEnt here, as is a
+// place that was removed.
+Result<std::string> PathName(Vfs& vfs, const Path& path, const Path& root);
+
+// May `creds` do `want` (enum Access) to the object? kAccess, kRoFs for writes to read-only places.
+Status MayAccess(const Path& path, unsigned want, const Creds& creds);
+Status MayAccessInode(Inode& inode, unsigned want, const Creds& creds);
+
+}  // namespace dentree::vfs
