@@ -25,7 +25,6 @@ class FileSystem : public vfs::FileSystemType {
     std::string name;
     uint32_t magic = 0;
     RootRef root;
-    Mode default_mode = 0755;  // not shown in options
   };
   explicit FileSystem(Init init);
 
@@ -34,10 +33,13 @@ class FileSystem : public vfs::FileSystemType {
 
   const RootRef& root() const { return init_.root; }
   uint32_t magic() const { return init_.magic; }
-  Mode default_mode() const { return init_.default_mode; }
+  // Two mounts at once get one super block. Rank kRegistry: nobody is asked under it but the tree.
+  using MountMutex = base::Mutex<base::LockRank::kRegistry>;
+  MountMutex& mount_mutex() const { return mount_mutex_; }
 
  private:
   const Init init_;
+  mutable MountMutex mount_mutex_;
 };
 
 }  // namespace dentree::kernfs

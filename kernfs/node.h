@@ -59,6 +59,7 @@ class Node {
   }
   vfs::FileType kind() const { return vfs::TypeOf(mode_); }
   bool is_dir() const { return vfs::IsDir(mode_); }
+  Mode created_mode() const { return mode_; }  // type and permissions; chmod is kept elsewhere
   const DirType& dir_type() const { return *type_.dir; }
 
   // Found by lookups now. May change at once, except under an active reference.
@@ -66,28 +67,31 @@ class Node {
     return (flags_.load(std::memory_order_acquire) & (kActive | kDead)) == kActive;
   }
   bool dead() const { return flags_.load(std::memory_order_acquire) & kDead; }
+  // What is below inherits its owner.
+  bool owns() const { return Is(kOwnerDomain); }
 
   static void Get(Node* node) { node->refs_.fetch_add(1, std::memory_order_relaxed); }
   static void Put(Node* node);
   int32_t refs() const { return refs_.load(std::memory_order_relaxed); }
 
  private:
-  friend class ChildIndex;
+  friend class ConstantLink;
+  friend class EntryIndex;
+  friend class Lookups;
   friend class Root;
-  friend class Transient;
 
   enum Flag : uint8_t {
     kActive = 1 << 0,
     kDead = 1 << 1,
     kTop = 1 << 2,  // the root's node
     kOwnerDomain = 1 << 3,
-    kHasOverrides = 1 << 4,  // the root's side map knows this domain
-    kSelfRemoval = 1 << 5,   // an operation has won the right to remove it
-    kLinked = 1 << 6,        // in its parent's index
+    kSelfRemoval = 1 << 4,  // an operation has won the right to remove it
+    kLinked = 1 << 5,       // in its parent's index
   };
 
   Node() = default;
   ~Node() = default;
+  void SetFlag(uint8_t flags) { flags_.fetch_or(flags, std::memory_order_release); }
   bool Is(Flag flag) const { return flags_.load(std::memory_order_relaxed) & flag; }
 
   std::atomic<int32_t> refs_{1};
@@ -105,8 +109,11 @@ class Node {
     const LinkOps* link;
   } type_ = {};
   void* priv_ = nullptr;
-  Transient* entries_ = nullptr;    // what is cached of the domain; entries lock
-  ChildIndex* children_ = nullptr;  // null until the first; tree lock
+  Transient* entries_ = nullptr;  // what is cached of the domain; entries lock
+  union {
+    ChildIndex* children;  // directories; null until the first; tree lock
+    char* target;          // constant symlinks: a text with its NUL
+  } body_ = {};
   union {
     char inside[8];
     char* outside;  // name_size_ bytes

@@ -114,6 +114,7 @@ class OpenFile {
   std::atomic<int32_t> refs_{1};
   std::atomic<bool> released_{false};
   bool has_text_ = false;                         // mutex_
+  uint32_t charged_ = 0;                          // bytes of text_ in the budget; mutex_
   std::atomic<uint32_t> event_seen_;              // of the last text made
   base::Mutex<base::LockRank::kOpenFile> mutex_;  // one operation at a time
   std::string text_;                              // mutex_
@@ -161,6 +162,9 @@ class TextOps : public NodeOps {
  protected:
   constexpr TextOps() = default;
   constexpr ~TextOps() = default;
+
+ private:
+  Status Refresh(OpenFile& file) const;
 };
 
 // Target of a symlink, computed when asked. `dir` is the directory that has the link, with priv
@@ -186,7 +190,7 @@ class SyscallOps {
   // The directory to be removed. An active reference of it is held; Remove breaks it.
   class Victim {
    public:
-    Victim(Root& root, Node& parent, Node& node, Transient& entry)
+    Victim(Root& root, Node& parent, Node& node, Transient* entry)
         : root_(root), parent_(parent), node_(node), entry_(entry) {}
     Node& parent() const { return parent_; }
     Node& node() const { return node_; }
@@ -197,7 +201,7 @@ class SyscallOps {
     Root& root_;
     Node& parent_;
     Node& node_;
-    Transient& entry_;
+    Transient* const entry_;  // whose active reference is held; null: nobody has looked at it yet
   };
   // Decides (kBusy, kPerm) and calls victim.Remove().
   virtual Status Rmdir(Victim& victim);

@@ -179,24 +179,22 @@ class Root {
   // What applies to everything that nobody has changed since. O(1): changes of the given id made by
   // chown before this are void, everywhere.
   void SetMountOwner(std::optional<vfs::Uid> uid, std::optional<vfs::Gid> gid);
-  vfs::Uid mount_uid() const;
-  vfs::Gid mount_gid() const;
-  // Permissions of the top directory.
-  void SetTopPermissions(Mode permissions);
-  Mode top_permissions() const;
+  // Permissions of the top directory. kNoMem.
+  Status SetTopPermissions(Mode permissions);
 
  private:
+  friend class EntryIndex;
+  friend class Lookups;
   friend class Node;
-  friend class OpenFile;
+  friend class OpenFiles;
   friend class SuperBlock;
   friend class SyscallOps::Victim;
   friend class Transient;
-  friend class Tree;
-  friend struct Internals;
 
   using TreeLock = base::RwSem<base::LockRank::kNode>;
   using EntriesLock = base::SpinLock<base::LockRank::kBucket>;
 
+  // Sleepers of some entries: waiting for an event, or for the last operation to end.
   struct WaitBucket {
     base::Mutex<base::LockRank::kNotify> mutex;
     base::CondVar moved;
@@ -205,17 +203,40 @@ class Root {
 
   Root(std::shared_ptr<Kernfs> kernfs, const Init& init);
 
+  // node.cc
+  static void FreeNode(Node* node);
+  Status NameNode(Node& node, std::string_view name);
+  // Parent may be null: the top.
+  Result<NodeRef> MakeNode(Node* parent, const NodeInit& init, vfs::FileType kind);
+  Status Link(Node& node, uint8_t flags);
+  Result<uint32_t> TryLink(Node& node, uint32_t hash, uint8_t flags, ChildIndex*& spare);
+  void Unlink(Node& node);
+  uint32_t HashOf(std::string_view name) const;
+  NodeRef FindLinked(Node& parent, std::string_view name, uint32_t hash);
+  static Node& FirstBelowLocked(Node& top);
+  static Node* NextLocked(Node& node, Node& top);
+  void MarkAll(Node& top, uint8_t flag);
+
+  // root.cc
+  Status CheckNewName(const Node& parent, std::string_view name) const;
+  Result<NodeRef> Publish(NodeRef node, Node& parent, const NodeInit& init);
+
+  // remove.cc
+  void KillTree(Node& top);
+  void DrainDomain(Node& node);
+  void ForgetNames(const Identity& entry);
+  base::Ref<vfs::SuperBlock> Super();
+
   const std::shared_ptr<Kernfs> kernfs_;
   SyscallOps* const syscalls_;
   const int64_t born_;  // all times nobody has set
-  base::HashKey ino_key_;
   TreeLock tree_;
-  uint64_t last_id_ = 0;  // tree_
+  uint64_t last_id_ DT_GUARDED_BY(tree_) = 0;
   NodeRef top_;
   EntriesLock entries_lock_;
   std::unique_ptr<EntryIndex> entries_;
   std::unique_ptr<AttrMap> attrs_;
-  std::atomic<SuperBlock*> super_{nullptr};  // of the tree's only super block
+  SuperBlock* super_ DT_GUARDED_BY(entries_lock_) = nullptr;  // the only one, while mounted
   std::array<WaitBucket, kWaitBuckets> wait_;
 };
 

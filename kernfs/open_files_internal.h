@@ -1,0 +1,30 @@
+// What the room does with open files behind the clients' backs.
+#pragma once
+
+#include "kernfs/ops.h"
+#include "kernfs/root.h"
+#include "kernfs/transient_internal.h"
+
+namespace dentree::kernfs {
+
+// Life of an open file: linked to its transient after a successful NodeOps::Open; released by
+// whoever is first to ReleaseOnce, the closer or a removal; freed with the last reference (the
+// opener's, and a removal's while it releases).
+class OpenFiles {
+ public:
+  // Counted on the transient's list. REQUIRES: an active reference.
+  static void Link(OpenFile& file);
+  static void Unlink(OpenFile& file);
+  // Takes one off the list, with a reference of its own; null when there is none.
+  static OpenFile* Take(Root& root, Transient& t);
+
+  static void ReleaseOnce(OpenFile& file);
+  static void Put(OpenFile* file);
+
+  static auto& MutexOf(OpenFile& file) { return file.mutex_; }
+
+ private:
+  static void UnlinkLocked(OpenFile& file);  // entries lock
+};
+
+}  // namespace dentree::kernfs
