@@ -30,6 +30,9 @@ class DT_CAPABILITY("lockref") Lockref {
 
   Lockref() = default;
   explicit Lockref(int32_t count) : word_(Pack(count, kFree)) {}
+  // Of memory that is no object yet (ReviveLocked).
+  struct Dead {};
+  explicit Lockref(Dead) : word_(Pack(static_cast<int32_t>(kDead), kFree)) {}
   Lockref(const Lockref&) = delete;
   Lockref& operator=(const Lockref&) = delete;
 

@@ -22,6 +22,19 @@ void InThreads(auto body) {
   for (int t = 0; t < kThreads; ++t) threads.emplace_back(body, t);
 }
 
+// Whether a reader that tries gets in now.
+bool ReaderGetsIn(RwSem<LockRank::kDir>& sem) {
+  if (!sem.TryLockShared()) return false;
+  sem.UnlockShared();
+  return true;
+}
+
+bool WriterGetsIn(RwSem<LockRank::kDir>& sem) {
+  if (!sem.TryLock()) return false;
+  sem.Unlock();
+  return true;
+}
+
 template <class L>
 class LockTest : public ::testing::Test {
  protected:
@@ -73,16 +86,14 @@ TYPED_TEST(LockTest, AWaiterThatSleepsIsWoken) {
 
 TEST(RwSem, ReadersShareAndKeepWritersOut) {
   RwSem<LockRank::kDir> sem;
-  ReadLock mine(sem);
-  std::jthread([&] {
-    ReadLock also(sem);
-    EXPECT_FALSE(sem.TryLock());
-  }).join();
-  std::jthread([&] {
-    EXPECT_FALSE(sem.TryLock());
-    EXPECT_TRUE(sem.TryLockShared());
-    sem.UnlockShared();
-  }).join();
+  {
+    ReadLock mine(sem);
+    std::jthread([&] {
+      EXPECT_TRUE(ReaderGetsIn(sem));
+      EXPECT_FALSE(WriterGetsIn(sem));
+    }).join();
+  }
+  EXPECT_TRUE(WriterGetsIn(sem));
 }
 
 TEST(RwSem, AWaitingWriterKeepsNewReadersOutAndIsNextIn) {
@@ -96,10 +107,7 @@ TEST(RwSem, AWaitingWriterKeepsNewReadersOutAndIsNextIn) {
     writer_at = ++order;
   });
   // The writer is asleep when a try-lock sees it.
-  while (sem.TryLockShared()) {
-    sem.UnlockShared();
-    std::this_thread::yield();
-  }
+  while (ReaderGetsIn(sem)) std::this_thread::yield();
   std::jthread reader([&] {
     ReadLock lock(sem);
     reader_at = ++order;
