@@ -155,9 +155,10 @@ class TextOps : public NodeOps {
   virtual Status Store(OpenFile& file, std::string_view command) const;  // kInval
 
   Result<size_t> Read(OpenFile& file, std::span<std::byte> out, uint64_t pos) const final;
-  Result<size_t> Write(OpenFile& file, std::string_view in, uint64_t pos) const final;
+  // Calls Store. A file that can take a part of a command (a short count) does its own.
+  Result<size_t> Write(OpenFile& file, std::string_view in, uint64_t pos) const override;
   // kSet and kCur; anything else kInval, as Linux's seq_file.
-  Result<uint64_t> Seek(OpenFile& file, int64_t offset, vfs::Whence whence) const final;
+  Result<uint64_t> Seek(OpenFile& file, int64_t offset, vfs::Whence whence) const override;
 
  protected:
   constexpr TextOps() = default;

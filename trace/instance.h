@@ -151,6 +151,12 @@ class [[nodiscard]] InstancePin {
   explicit operator bool() const { return get() != nullptr; }
   void Reset();
 
+  // For who keeps a pin in a bare pointer: Leak gives it away, Adopt takes it back.
+  [[nodiscard]] Instance* Leak() { return instance_.Leak(); }
+  static InstancePin Adopt(Instance* instance) {
+    return InstancePin(base::Ref<Instance>::Adopt(instance));
+  }
+
  private:
   friend class Instance;
   explicit InstancePin(base::Ref<Instance> instance) : instance_(std::move(instance)) {}
