@@ -1,5 +1,6 @@
 // What an object costs: allocation and return, alone and in thousands, beside malloc; LRU moves;
 // boot.
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <vector>
@@ -26,10 +27,11 @@ struct World {
 
 constexpr size_t kMany = 1000;
 
-// Allocates thousands, then frees them: what a directory listing and its eviction do.
+// Allocates a thousand, then frees them: what a directory listing and its eviction do.
 template <class Alloc, class Free>
 void InThousands(uint64_t n, std::vector<void*>& held, Alloc alloc, Free free) {
-  for (uint64_t done = 0; done < n; done += kMany) {
+  for (; n != 0; n -= held.size()) {
+    held.resize(std::min<uint64_t>(n, kMany));
     for (void*& object : held) object = alloc();
     for (void* object : held) free(object);
   }
@@ -38,7 +40,9 @@ void InThousands(uint64_t n, std::vector<void*>& held, Alloc alloc, Free free) {
 void MeasureObjects(const bench::Report& report) {
   World world;
   mm::ObjectCache<Object> cache(world.memory, "object");
-  Object* const keeps_slab = cache.Alloc();
+  // What a cache in use has; a small one has no magazines.
+  std::vector<Object*> in_use(10'000);
+  for (Object*& object : in_use) object = cache.Alloc();
   std::vector<void*> held(kMany);
   bench::Experiment experiment(report.rounds());
   experiment.Add("cache, one at a time", [&](uint64_t n) {
@@ -74,7 +78,7 @@ void MeasureObjects(const bench::Report& report) {
   });
   experiment.Run();
   report.Table("128-byte object, allocated and freed", experiment);
-  cache.Free(keeps_slab);
+  for (Object* object : in_use) cache.Free(object);
 }
 
 void MeasureLru(const bench::Report& report) {

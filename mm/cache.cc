@@ -1,10 +1,13 @@
 #include "mm/cache.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "base/check.h"
 #include "base/fault.h"
 #include "base/sync_point.h"
+#include "mm/magazine_internal.h"
 #include "mm/memory.h"
 #include "mm/poison_internal.h"
 #include "mm/reclaim_internal.h"
@@ -73,7 +76,14 @@ Cache::Cache(Memory& memory, const char* name, size_t object_bytes, size_t align
 
 Cache::~Cache() {
   memory_.Unregister(*this);
-  if (const size_t leaked = active_objects()) memory_.RecordLeak(name_, leaked);
+  EmptyMagazines();
+  if (Magazines* const magazines = magazines_.load(std::memory_order_acquire)) {
+    delete magazines;
+    memory_.Uncharge(sizeof(Magazines));
+  }
+  if (const size_t leaked = live_.load(std::memory_order_relaxed)) {
+    memory_.RecordLeak(name_, leaked);
+  }
   ReleaseEmptySlabs(Grace::kNone);
 }
 
@@ -93,9 +103,45 @@ void* Cache::Alloc() {
   return object;
 }
 
+// This thread's magazine, if it may use one now. Inside an RCU read section.
+Magazine* Cache::MagazineOfThread() const {
+  Magazines* const magazines = magazines_.load(std::memory_order_acquire);
+  if (magazines == nullptr || flushing_.load(std::memory_order_acquire)) return nullptr;
+  const uint32_t index = base::ThreadIndex();
+  return index < kMagazines ? &magazines->of[index] : nullptr;
+}
+
 void* Cache::TakeFreeObject() {
+  {
+    const base::RcuReadGuard guard(memory_.rcu_);
+    if (Magazine* const magazine = MagazineOfThread()) [[likely]] {
+      return TakeFromMagazine(*magazine);
+    }
+  }
+  return TakeFromSlab();
+}
+
+void* Cache::TakeFromMagazine(Magazine& magazine) {
+  if (magazine.Count() == 0) [[unlikely]] {
+    Refill(magazine);
+    if (magazine.Count() == 0) return nullptr;
+  }
+  AddRelaxed<uint64_t>(magazine.allocs, 1);
+  return magazine.Pop();
+}
+
+void Cache::Refill(Magazine& magazine) {
   base::MutexLock lock(lock_);
-  return partial_ == nullptr ? nullptr : TakeLocked();
+  while (partial_ != nullptr && magazine.Count() < Magazine::kCapacity / 2) {
+    magazine.Push(TakeLocked());
+  }
+}
+
+void* Cache::TakeFromSlab() {
+  base::MutexLock lock(lock_);
+  if (partial_ == nullptr) return nullptr;
+  AddRelaxed<uint64_t>(allocs_, 1);
+  return TakeLocked();
 }
 
 void* Cache::TakeLocked() {
@@ -103,8 +149,7 @@ void* Cache::TakeLocked() {
   if (&slab == spare_) spare_ = nullptr;
   const size_t index = slab.TakeBit();
   if (++slab.live == slab.ready) UnlinkLocked(slab);
-  AddRelaxed<size_t>(active_, 1);
-  AddRelaxed<uint64_t>(allocs_, 1);
+  AddRelaxed<size_t>(live_, 1);
   return slab.first + index * slot_bytes_;
 }
 
@@ -142,10 +187,26 @@ void* Cache::Grow(size_t step) {
     }
     if (partial_ == nullptr && growing_ != nullptr) used = ExtendLocked(*growing_, step);
     if (partial_ != nullptr) object = TakeLocked();
+    if (object != nullptr) AddRelaxed<uint64_t>(allocs_, 1);
   }
+  if (total_.load(std::memory_order_relaxed) >= kMagazinesFromObjects) AddMagazines();
   if (fresh != nullptr) memory_.arena_->Release(*fresh, Grace::kNone);
   memory_.Uncharge(step - used);
   return object;
+}
+
+// Without reclaim: a cache works without magazines.
+void Cache::AddMagazines() {
+  if (magazines_.load(std::memory_order_relaxed) != nullptr) return;
+  if (!memory_.TryCharge(sizeof(Magazines))) return;
+  Magazines* const made = new (std::nothrow) Magazines;
+  Magazines* none = nullptr;
+  if (made != nullptr &&
+      magazines_.compare_exchange_strong(none, made, std::memory_order_acq_rel)) {
+    return;
+  }
+  delete made;
+  memory_.Uncharge(sizeof(Magazines));
 }
 
 bool Cache::IsGrowing() const {
@@ -200,29 +261,65 @@ void Cache::PrepareForFree(void* object) const {
 }
 
 void Cache::Free(void* object) {
-  Slab& slab = SlabOf(object);
-  DCHECK(slab.cache == this, "object of another cache");
-  const auto offset = static_cast<size_t>(static_cast<char*>(object) - slab.first);
-  const size_t index = offset * slot_reciprocal_ >> 32;
-  DCHECK(index * slot_bytes_ == offset, "not the start of an object");
+  DCHECK(SlabOf(object).cache == this, "object of another cache");
+  CheckNotPoisoned(object);
   PrepareForFree(object);
-  if (Slab* const surplus = PutObject(slab, index)) {
-    memory_.arena_->Release(*surplus, grace());
+  {
+    const base::RcuReadGuard guard(memory_.rcu_);
+    if (Magazine* const magazine = MagazineOfThread()) [[likely]] {
+      DCHECK(!magazine->Has(object), "object freed twice");
+      if (magazine->Count() < Magazine::kCapacity) [[likely]] {
+        return magazine->Push(object);
+      }
+    }
+  }
+  FreeSlow(object);
+}
+
+// Without room in a magazine: the older half of it goes back to the slabs, or else the object does.
+void Cache::FreeSlow(void* object) {
+  std::array<void*, Magazine::kCapacity / 2> older;
+  {
+    const base::RcuReadGuard guard(memory_.rcu_);
+    Magazine* const magazine = MagazineOfThread();
+    if (magazine == nullptr) return PutIntoSlabs({&object, 1});
+    // A flush may have come and gone since it was found full.
+    const bool full = magazine->Count() == Magazine::kCapacity;
+    if (full) magazine->TakeOlder(older);
+    magazine->Push(object);
+    if (!full) return;
+  }
+  PutIntoSlabs(older);
+}
+
+void Cache::PutIntoSlabs(std::span<void* const> objects) {
+  Slab* surplus = nullptr;
+  {
+    base::MutexLock lock(lock_);
+    for (void* object : objects) surplus = PutLocked(object, surplus);
+  }
+  while (surplus != nullptr) {
+    memory_.arena_->Release(*std::exchange(surplus, surplus->next), grace());
   }
 }
 
-// Returns the slab if it is empty now and the cache has a spare one already.
-Slab* Cache::PutObject(Slab& slab, size_t index) {
-  base::MutexLock lock(lock_);
+// Returns the surplus slabs, chained by `next`: with the object's own if it is empty now and the
+// cache has a spare one already.
+Slab* Cache::PutLocked(void* object, Slab* surplus) {
+  Slab& slab = SlabOf(object);
+  const auto offset = static_cast<size_t>(static_cast<char*>(object) - slab.first);
+  const size_t index = offset * slot_reciprocal_ >> 32;
+  DCHECK(index * slot_bytes_ == offset, "not the start of an object");
   slab.PutBit(index);
   if (slab.live-- == slab.ready) LinkLocked(slab);
-  AddRelaxed<size_t>(active_, size_t{0} - 1);
-  if (slab.live != 0) return nullptr;
+  AddRelaxed<size_t>(live_, size_t{0} - 1);
+  if (slab.live != 0) return surplus;
   if (spare_ == nullptr) {
     spare_ = &slab;
-    return nullptr;
+    return surplus;
   }
   DetachLocked(slab);
+  slab.next = surplus;
   return &slab;
 }
 
@@ -255,8 +352,53 @@ Grace Cache::grace() const {
 }
 
 bool Cache::HasFreeObject() const {
+  {
+    const base::RcuReadGuard guard(memory_.rcu_);
+    const Magazine* const magazine = MagazineOfThread();
+    if (magazine != nullptr && magazine->Count() != 0) return true;
+  }
   base::MutexLock lock(lock_);
   return partial_ != nullptr;
+}
+
+void Cache::StartFlush() { flushing_.store(true, std::memory_order_release); }
+
+void Cache::FinishFlush() {
+  // A cache that was not there when the flush began: its magazines are in use.
+  if (!flushing_.load(std::memory_order_relaxed)) return;
+  EmptyMagazines();
+  flushing_.store(false, std::memory_order_release);
+}
+
+void Cache::EmptyMagazines() {
+  Magazines* const magazines = magazines_.load(std::memory_order_acquire);
+  if (magazines == nullptr) return;
+  for (Magazine& magazine : magazines->of) {
+    PutIntoSlabs({magazine.objects.data(), magazine.Count()});
+    magazine.count.store(0, std::memory_order_relaxed);
+  }
+}
+
+size_t Cache::ObjectsInMagazines() const {
+  size_t count = 0;
+  if (const Magazines* const magazines = magazines_.load(std::memory_order_acquire)) {
+    for (const Magazine& magazine : magazines->of) count += magazine.Count();
+  }
+  return count;
+}
+
+size_t Cache::active_objects() const {
+  const size_t in_magazines = ObjectsInMagazines();
+  const size_t live = live_.load(std::memory_order_relaxed);
+  return live - std::min(live, in_magazines);
+}
+
+uint64_t Cache::Allocs() const {
+  uint64_t count = allocs_.load(std::memory_order_relaxed);
+  if (const Magazines* const magazines = magazines_.load(std::memory_order_acquire)) {
+    for (const Magazine& m : magazines->of) count += m.allocs.load(std::memory_order_relaxed);
+  }
+  return count;
 }
 
 void Cache::LinkLocked(Slab& slab) {
@@ -279,12 +421,12 @@ CacheInfo Cache::Info() const {
   info.object_bytes = object_bytes_;
   info.slot_bytes = slot_bytes_;
   info.objects_per_slab = kSlabBytes / slot_bytes_;
-  info.active_objects = active_.load(std::memory_order_relaxed);
+  info.active_objects = active_objects();
   info.total_objects = total_.load(std::memory_order_relaxed);
   info.slabs = slabs_.load(std::memory_order_relaxed);
   info.active_slabs = info.slabs - (spare_ == nullptr ? 0 : 1);
   info.bytes = bytes_.load(std::memory_order_relaxed);
-  info.allocs = allocs_.load(std::memory_order_relaxed);
+  info.allocs = Allocs();
   info.refusals = refusals_.load(std::memory_order_relaxed);
   return info;
 }
@@ -301,7 +443,7 @@ void Cache::CheckInvariants() const {
     CHECK(slab->next == nullptr || slab->next->prev == slab);
     free_objects += slab->ready - slab->live;
   }
-  CHECK(active_.load(std::memory_order_relaxed) + free_objects ==
+  CHECK(live_.load(std::memory_order_relaxed) + free_objects ==
         total_.load(std::memory_order_relaxed));
 }
 

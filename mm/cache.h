@@ -18,12 +18,16 @@
 //   - at most one slab per cache is growing (ready < capacity and taken from first);
 //   - a cache keeps at most one empty slab; further ones go back to the arena at once, in a
 //     type-stable cache after a grace period.
+//
+// A cache of many objects also has magazines, a few free objects for each thread that are taken and
+// put back without the lock (mm/magazine_internal.h). To its slab such an object is live.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -38,6 +42,8 @@ namespace dentree::mm {
 
 class Memory;
 enum class Grace : uint8_t;
+struct Magazine;
+struct Magazines;
 struct Slab;
 
 enum class CacheFlags : uint32_t {
@@ -102,10 +108,10 @@ class Cache {
   std::string_view name() const { return name_; }
   CacheFlags flags() const { return flags_; }
   CacheInfo Info() const;
-  // Owned objects, without the lock.
-  size_t active_objects() const { return active_.load(std::memory_order_relaxed); }
+  // Owned objects; exact when no other thread allocates or frees.
+  size_t active_objects() const;
 
-  // Gives empty slabs back; returns the bytes that are now free or wait for a grace period.
+  // Gives the empty slab back; returns the bytes that are now free or wait for a grace period.
   size_t ReleaseEmptySlabs();
 
   // Aborts unless the invariants above hold. Linear in the slabs; for tests and teardown.
@@ -118,8 +124,12 @@ class Cache {
   // Attempts of one Alloc() to keep an object that reclaim freed from the hands of other threads.
   static constexpr int kMaxGrowAttempts = 64;
 
-  // Allocation.
+  // Allocation: from the thread's magazine, from a slab, from new memory.
+  Magazine* MagazineOfThread() const;
   void* TakeFreeObject();
+  void* TakeFromMagazine(Magazine& magazine);
+  void Refill(Magazine& magazine);
+  void* TakeFromSlab();
   void* TakeLocked() DT_REQUIRES(lock_);
   void* AllocSlow();
   bool HasFreeObject() const;
@@ -127,16 +137,25 @@ class Cache {
   size_t NextStep() const;
   bool IsGrowing() const;
   void* Grow(size_t step);
+  void AddMagazines();
   void AdoptLocked(Slab& slab) DT_REQUIRES(lock_);
   size_t ExtendLocked(Slab& slab, size_t step) DT_REQUIRES(lock_);
   void MakeObject(void* object) const;
   // Poisoning, around an object's time with its owner.
   void PrepareForOwner(void* object) const;
   void PrepareForFree(void* object) const;
-  // Return.
-  Slab* PutObject(Slab& slab, size_t index);
+  // Return: to the thread's magazine, else to the slab; surplus slabs go back to the arena.
+  void FreeSlow(void* object);
+  void PutIntoSlabs(std::span<void* const> objects);
+  Slab* PutLocked(void* object, Slab* surplus) DT_REQUIRES(lock_);
   void DetachLocked(Slab& slab) DT_REQUIRES(lock_);
   size_t ReleaseEmptySlabs(Grace grace);
+  // Flushing (Memory::FlushMagazines): a grace period lies between the first call and the second.
+  void StartFlush();
+  void FinishFlush();
+  void EmptyMagazines();
+  size_t ObjectsInMagazines() const;
+  uint64_t Allocs() const;
   Grace grace() const;
   void LinkLocked(Slab& slab) DT_REQUIRES(lock_);
   void UnlinkLocked(Slab& slab) DT_REQUIRES(lock_);
@@ -156,12 +175,17 @@ class Cache {
   Slab* partial_ DT_GUARDED_BY(lock_) = nullptr;
   Slab* growing_ DT_GUARDED_BY(lock_) = nullptr;  // the one with ready < capacity
   Slab* spare_ DT_GUARDED_BY(lock_) = nullptr;    // the one with live == 0
-  std::atomic<size_t> active_{0};                 // owned objects
+  std::atomic<size_t> live_{0};                   // objects owned or in magazines
   std::atomic<size_t> total_{0};                  // ready objects
   std::atomic<size_t> slabs_{0};
-  std::atomic<size_t> bytes_{0};  // committed
-  std::atomic<uint64_t> allocs_{0};
+  std::atomic<size_t> bytes_{0};     // committed
+  std::atomic<uint64_t> allocs_{0};  // not counting those from magazines
   std::atomic<uint64_t> refusals_{0};
+
+  // Magazines, once there are enough objects. While flushing_ is set nobody but the flusher uses
+  // them.
+  std::atomic<Magazines*> magazines_{nullptr};
+  std::atomic<bool> flushing_{false};
 
   // Guarded by the Memory's registry lock.
   base::ListNode registry_node_;

@@ -178,6 +178,7 @@ class Memory {
   size_t ShrinkHalf(int priority, ReclaimGoal& goal, uint32_t start, Half half);
   void WaitForDeferredFrees();
   void SettleDeferredFrees();
+  void FlushMagazines();
   size_t ReleaseEmptySlabs();
 
   // The lists (memory.cc).
@@ -199,6 +200,8 @@ class Memory {
   MemoryStats stats_;
   std::atomic<uint32_t> shrink_from_{0};  // id of the shrinker the next reclaim starts with
 
+  // Held through a flush of the magazines, outside of registry_mu_. No reader takes it.
+  base::Mutex<base::LockRank::kNotify> flush_mu_;
   mutable base::Mutex<base::LockRank::kStats> registry_mu_;
   mutable base::CondVar scan_ended_;  // with registry_mu_: some registration's running_ became 0
   mutable base::List<Cache, &Cache::registry_node_> caches_ DT_GUARDED_BY(registry_mu_);

@@ -17,6 +17,13 @@ inline void UnpoisonRegion([[maybe_unused]] const void* memory, [[maybe_unused]]
   ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
 }
 
+// Aborts if an object that is to be freed is free already.
+inline void CheckNotPoisoned([[maybe_unused]] const void* memory) {
+#ifdef __SANITIZE_ADDRESS__
+  CHECK(!__asan_address_is_poisoned(memory), "object freed twice");
+#endif
+}
+
 #ifdef NDEBUG
 inline constexpr bool kPatterns = false;
 #else

@@ -257,8 +257,23 @@ void Memory::WaitForDeferredFrees() {
 // caches wait for a grace period of their own.
 void Memory::SettleDeferredFrees() {
   WaitForDeferredFrees();
+  FlushMagazines();
   ReleaseEmptySlabs();
   if (arena_->slabs_waiting() != 0) WaitForDeferredFrees();
+}
+
+// Brings the free objects that threads have at hand back to their slabs.
+void Memory::FlushMagazines() {
+  base::MutexLock flush(flush_mu_);
+  {
+    base::MutexLock lock(registry_mu_);
+    for (Cache& cache : caches_) cache.StartFlush();
+  }
+  rcu_.SynchronizeExpedited();
+  {
+    base::MutexLock lock(registry_mu_);
+    for (Cache& cache : caches_) cache.FinishFlush();
+  }
 }
 
 size_t Memory::ReleaseEmptySlabs() {

@@ -248,5 +248,64 @@ TEST(CacheRace, ObjectsMayBeFreedByAnotherThreadThanTheirAllocator) {
   EXPECT_EQ(cache.active_objects(), 0u);
 }
 
+TEST(MagazineRace, ObjectsAtHandOfOneThreadServeAnotherBeforeItIsRefused) {
+  World world(1 << 20);
+  ObjectCache<Object128> cache(world.memory, "thing");
+  std::vector<Object128*> objects;
+  while (Object128* object = cache.Alloc()) objects.push_back(object);
+  std::atomic<bool> freed{false};
+  std::atomic<bool> done{false};
+  // Ten go into the magazine of a thread that does nothing more; nothing else is free.
+  std::thread idle([&] {
+    for (int i = 0; i < 10; ++i) {
+      cache.Free(objects.back());
+      objects.pop_back();
+    }
+    freed = true;
+    while (!done) std::this_thread::yield();
+  });
+  while (!freed) std::this_thread::yield();
+  for (int i = 0; i < 10; ++i) {
+    objects.push_back(cache.Alloc());
+    ASSERT_NE(objects.back(), nullptr) << i;
+  }
+  EXPECT_EQ(cache.Alloc(), nullptr);
+  done = true;
+  idle.join();
+  for (Object128* object : objects) cache.Free(object);
+}
+
+TEST(MagazineRace, FlushesMeetThreadsThatAllocateAndFree) {
+  World world;
+  ObjectCache<Object128> cache(world.memory, "thing");
+  std::vector<Object128*> keep;
+  for (int i = 0; i < 2'000; ++i) keep.push_back(cache.Alloc());
+  std::atomic<bool> done{false};
+  const auto work = [&](char mark) {
+    std::vector<Object128*> mine;
+    while (!done) {
+      for (int i = 0; i < 50; ++i) {
+        mine.push_back(cache.Alloc());
+        std::memset(mine.back()->bytes, mark, sizeof(Object128));
+      }
+      // Nobody else was given what this thread owns.
+      for (Object128* object : mine) {
+        for (char byte : object->bytes) ASSERT_EQ(byte, mark);
+        cache.Free(object);
+      }
+      mine.clear();
+    }
+  };
+  std::thread one(work, 'a');
+  std::thread two(work, 'b');
+  for (int i = 0; i < 300; ++i) world.memory.DropCaches();
+  done = true;
+  one.join();
+  two.join();
+  cache.cache().CheckInvariants();
+  EXPECT_EQ(cache.active_objects(), keep.size());
+  for (Object128* object : keep) cache.Free(object);
+}
+
 }  // namespace
 }  // namespace dentree::mm

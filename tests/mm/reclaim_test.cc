@@ -242,7 +242,8 @@ TEST(DropCaches, TakesTypeStableSlabsThroughTheirGracePeriod) {
   for (Object128* object : objects) cache.Free(object);
   world.memory.DropCaches();
   EXPECT_EQ(cache.Info().bytes, 0u);
-  EXPECT_LE(world.memory.used(), 3u * 4096);
+  // What remains is one chunk's header and the magazines.
+  EXPECT_LE(world.memory.used(), 4u * 4096);
 }
 
 }  // namespace
