@@ -1,0 +1,147 @@
+// Operations on open directories and files.
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "ramfs/super_internal.h"
+
+namespace dentree::ramfs {
+
+using base::Err;
+using vfs::Errno;
+using vfs::File;
+using vfs::Inode;
+using vfs::Result;
+
+namespace {
+
+// Bytes that a file can have: what off_t can say.
+constexpr uint64_t kMaxBytes = std::numeric_limits<int64_t>::max();
+
+// The part of [pos, pos + want) that lies in the page of `pos`.
+struct Piece {
+  uint64_t page;
+  size_t offset;
+  size_t size;
+
+  Piece(uint64_t pos, size_t want)
+      : page(pos / kPageBytes),
+        offset(pos % kPageBytes),
+        size(std::min<size_t>(want, kPageBytes - offset)) {}
+};
+
+class DirFileOps final : public vfs::FileOps {
+ public:
+  constexpr DirFileOps() = default;
+
+  // Emits with the directory's semaphore held shared: the names cannot change under the sink.
+  Result<int64_t> Iterate(File& file, int64_t pos, vfs::DirSink& sink) const override {
+    Inode& dir = file.inode();
+    base::ReadLock lock(dir.sem());
+    if (pos == 0 && sink.Emit(".", dir.ino(), vfs::FileType::kDir, 1)) pos = 1;
+    if (pos == 1 && sink.Emit("..", ParentIno(file), vfs::FileType::kDir, 2)) pos = 2;
+    if (pos < static_cast<int64_t>(DirIndex::kFirstCookie)) return pos;
+    for (const auto& [cookie, dentry] : dir.priv<DirIndex>().From(static_cast<uint64_t>(pos))) {
+      const auto next = static_cast<int64_t>(cookie + 1);
+      if (dentry == nullptr) continue;
+      if (!sink.Emit(dentry->NameCopy(), dentry->inode().ino(), dentry->type(), next)) break;
+      pos = next;
+    }
+    return pos;
+  }
+
+ private:
+  // The directory's own semaphore keeps it where it is.
+  static vfs::Ino ParentIno(const File& file) { return file.dentry().parent()->inode().ino(); }
+};
+
+class RegularFileOps final : public vfs::FileOps {
+ public:
+  constexpr RegularFileOps() = default;
+
+  Result<size_t> Read(File& file, std::span<std::byte> out, uint64_t pos) const override {
+    Inode& inode = file.inode();
+    base::ReadLock lock(inode.sem());
+    const uint64_t size = inode.size();
+    if (pos >= size) return 0;
+    out = out.first(std::min<uint64_t>(out.size(), size - pos));
+    const auto* const content = static_cast<const Content*>(inode.private_data());
+    for (size_t done = 0; done < out.size();) {
+      const Piece piece(pos + done, out.size() - done);
+      const std::byte* const page = content == nullptr ? nullptr : content->Find(piece.page);
+      if (page == nullptr) {
+        std::memset(&out[done], 0, piece.size);
+      } else {
+        std::memcpy(&out[done], page + piece.offset, piece.size);
+      }
+      done += piece.size;
+    }
+    return out.size();
+  }
+
+  Result<size_t> Write(File& file, std::span<const std::byte> in, uint64_t pos) const override {
+    if (in.empty()) return 0;
+    Inode& inode = file.inode();
+    base::WriteLock lock(inode.sem());
+    if (file.flags() & O_APPEND) pos = inode.size();
+    if (pos >= kMaxBytes) return Err(Errno::kFBig);
+    in = in.first(std::min<uint64_t>(in.size(), kMaxBytes - pos));
+    const size_t done = TRY(CopyIn(inode, in, pos));
+    const int64_t now = inode.vfs().clock().NowNs();
+    Inode::Update(inode).Size(std::max(inode.size(), pos + done)).Mtime(now).Ctime(now);
+    return done;
+  }
+
+  Result<uint64_t> Seek(File& file, int64_t offset, vfs::Whence whence) const override {
+    if (whence != vfs::Whence::kData && whence != vfs::Whence::kHole) {
+      return FileOps::Seek(file, offset, whence);
+    }
+    Inode& inode = file.inode();
+    base::ReadLock lock(inode.sem());
+    if (offset < 0 || static_cast<uint64_t>(offset) >= inode.size()) return Err(Errno::kNxIo);
+    const auto pos = static_cast<uint64_t>(offset);
+    return whence == vfs::Whence::kData ? NextData(inode, pos) : NextHole(inode, pos);
+  }
+
+ private:
+  // Bytes copied: short when pages ran out on the way, an error when at the first.
+  static Result<size_t> CopyIn(Inode& inode, std::span<const std::byte> in, uint64_t pos) {
+    RamfsSuper& sb = SuperOf(inode);
+    Content* const content = TRY(sb.MakeContent(inode));
+    size_t done = 0;
+    while (done < in.size()) {
+      const Piece piece(pos + done, in.size() - done);
+      const auto page = content->Make(sb.pages(), piece.page);
+      if (!page && done == 0) return Err(page.error());
+      if (!page) break;
+      std::memcpy(*page + piece.offset, &in[done], piece.size);
+      done += piece.size;
+    }
+    return done;
+  }
+
+  static Result<uint64_t> NextData(Inode& inode, uint64_t pos) {
+    const auto* const content = static_cast<const Content*>(inode.private_data());
+    const auto page = content == nullptr ? std::nullopt : content->NextPage(pos / kPageBytes);
+    if (!page) return Err(Errno::kNxIo);
+    return std::max(pos, *page * kPageBytes);
+  }
+
+  // The end of the file is a hole.
+  static uint64_t NextHole(Inode& inode, uint64_t pos) {
+    const auto* const content = static_cast<const Content*>(inode.private_data());
+    if (content == nullptr) return pos;
+    return std::min(inode.size(), std::max(pos, content->NextHole(pos / kPageBytes) * kPageBytes));
+  }
+};
+
+constexpr DirFileOps kDirFileOps;
+constexpr RegularFileOps kRegularFileOps;
+
+}  // namespace
+
+const vfs::FileOps& OpenDirOps() { return kDirFileOps; }
+const vfs::FileOps& OpenFileOps() { return kRegularFileOps; }
+
+}  // namespace dentree::ramfs
