@@ -57,13 +57,17 @@ RcuDomain::RcuDomain(RcuOptions options) : options_(std::move(options)) {
     CHECK(!readers_pay_ || options_.barrier == RcuOptions::Barrier::kAuto,
           "membarrier is not permitted");
   }
-  fast_readers_ = readers_pay_ ? 0 : kChunkSlots * internal::kThreadLine;
+  fast_threads_ = readers_pay_ ? 0 : kChunkSlots;
+  for (uint32_t i = fast_threads_; i <= kChunkSlots; ++i) {
+    first_.readers[i].epoch.store(kEnterSlow, std::memory_order_relaxed);
+  }
 }
 
 RcuDomain::~RcuDomain() {
   ForEachChunk([](const Chunk& chunk, uint32_t) {
     for (const Reader& reader : chunk.readers) {
-      CHECK(reader.epoch.load(std::memory_order_acquire) == 0, "a reader outlives its domain");
+      const uint64_t epoch = reader.epoch.load(std::memory_order_acquire);
+      CHECK(epoch == 0 || epoch == kEnterSlow, "a reader outlives its domain");
     }
   });
   Drain();
@@ -73,7 +77,8 @@ RcuDomain::~RcuDomain() {
 template <class F>
 void RcuDomain::ForEachChunk(F f) const {
   f(const_cast<Chunk&>(first_), 0);
-  for (uint32_t number = 1; number < more_.size(); ++number) {
+  // If readers pay then number 0 is here too, and first_ has no readers.
+  for (uint32_t number = 0; number < more_.size(); ++number) {
     Chunk* chunk = more_[number].load(std::memory_order_acquire);
     if (chunk != nullptr) f(*chunk, number * kChunkSlots);
   }
@@ -386,10 +391,40 @@ void RcuDomain::Drain() {
   }
 }
 
-uint64_t RcuDomain::TotalRetired() const {
+// As a visitor, because heirs move the books of the dead.
+uint64_t RcuDomain::TotalRetired() {
+  const Visit visit(*this);
   uint64_t total = 0;
   ForEachRetirer([&](const Retirer& r) { total += r.retired.load(std::memory_order_relaxed); });
   return total;
+}
+
+void RcuDomain::CheckInvariants() {
+  const Visit visit(*this);
+  const uint64_t completed = completed_.load(std::memory_order_acquire);
+  const uint64_t current = current_.load(std::memory_order_acquire);
+  CHECK(completed <= current, "a grace period ended before it began");
+  ForEachChunk([&](const Chunk& chunk, uint32_t) {
+    for (const Retirer& retirer : chunk.retirers) {
+      retirer.open.CheckInvariants();
+      retirer.waiting.CheckInvariants();
+      CHECK(retirer.retired.load(std::memory_order_relaxed) ==
+                retirer.handed_out.load(std::memory_order_relaxed) + retirer.open.count +
+                    retirer.waiting.count,
+            "a retired object is lost or found twice");
+    }
+  });
+}
+
+void RcuDomain::Queue::CheckInvariants() const {
+  uint32_t seen = 0;
+  const RcuHead* last = nullptr;
+  for (const RcuHead* object = head; object != nullptr; object = object->next) {
+    ++seen;
+    last = object;
+  }
+  CHECK(seen == count, "a queue's count is that of its objects");
+  CHECK(last == tail, "a queue ends in its tail");
 }
 
 uint64_t RcuDomain::PendingBytes() const {
@@ -404,7 +439,8 @@ RcuStats RcuDomain::Stats() const {
   RcuStats stats{};
   stats.grace_periods = completed_.load(std::memory_order_relaxed) - 1;
   stats.finished = finished_.load(std::memory_order_relaxed);
-  stats.retired = TotalRetired();
+  ForEachRetirer(
+      [&](const Retirer& r) { stats.retired += r.retired.load(std::memory_order_relaxed); });
   stats.pending_bytes = PendingBytes();
   stats.stalls = stalls_.load(std::memory_order_relaxed);
   stats.throttled = throttled_.load(std::memory_order_relaxed);

@@ -150,6 +150,8 @@ class RcuDomain {
   void Drain();
 
   [[nodiscard]] RcuStats Stats() const;
+  // Aborts unless what is said above of queues and numbers holds.
+  void CheckInvariants();
   // Whether readers pay for their barrier (membarrier was not permitted or not wanted).
   [[nodiscard]] bool readers_pay() const { return readers_pay_; }
 
@@ -165,6 +167,7 @@ class RcuDomain {
 
     void Push(RcuHead* object, size_t size);
     void Append(Queue& other);
+    void CheckInvariants() const;
   };
 
   // A thread's part of the domain as a reader.
@@ -195,7 +198,7 @@ class RcuDomain {
   };
 
   // The parts of kChunkSlots threads with consecutive numbers.
-  static constexpr uint32_t kChunkSlots = 32;
+  static constexpr uint32_t kChunkSlots = internal::kFastThreads;
   struct Chunk {
     static_assert(sizeof(Reader) == internal::kThreadLine);
 
@@ -203,14 +206,19 @@ class RcuDomain {
       return *reinterpret_cast<Reader*>(reinterpret_cast<char*>(readers.data()) + line);
     }
 
-    std::array<Reader, kChunkSlots> readers;
+    // One more than threads: where those look first that must enter the slow way.
+    std::array<Reader, kChunkSlots + 1> readers;
     std::array<Retirer, kChunkSlots> retirers;
   };
+
+  // In the epoch of a line of first_ that is not, or not any more, a reader's. Above all numbers,
+  // so that no grace period waits for it.
+  static constexpr uint64_t kEnterSlow = UINT64_MAX;
 
   // Where the thread has entered, or null if it was inside already.
   Reader* EnterSlow();
   Chunk& ChunkOf(uint32_t index) {
-    return index < kChunkSlots ? first_ : ChunkBeyondFirst(index / kChunkSlots);
+    return index < fast_threads_ ? first_ : ChunkBeyondFirst(index / kChunkSlots);
   }
   Chunk& ChunkBeyondFirst(uint32_t number);
   Reader& ReaderOfThread() {
@@ -252,12 +260,12 @@ class RcuDomain {
   void Seal(Retirer& retirer);
   static void HandOut(Retirer& from, Queue& to);
   static void Inherit(Retirer& heir, Retirer& from);
-  [[nodiscard]] uint64_t TotalRetired() const;
+  [[nodiscard]] uint64_t TotalRetired();
 
   // Read by every reader; current_ is written once per grace period, visitors_ more rarely.
   alignas(64) std::atomic<uint64_t> current_{1};
-  // Threads with a line below enter without further ado: none if readers pay.
-  uint64_t fast_readers_ = 0;
+  // Threads with a number below have their parts in first_: none if readers pay.
+  uint32_t fast_threads_ = 0;
   bool readers_pay_ = false;
   std::atomic<bool> visitors_{false};
 
@@ -301,17 +309,14 @@ class [[nodiscard]] RcuReadGuard {
  private:
   void Enter(RcuDomain& domain) {
     NoteRcuEnter();
-    const uint64_t line = internal::thread_line;
-    // Not registered, beyond the first chunk, or readers pay.
-    if (line >= domain.fast_readers_) [[unlikely]] {
-      reader_ = domain.EnterSlow();
+    RcuDomain::Reader& reader = domain.first_.ReaderAt(internal::thread_line);
+    const uint64_t inside = reader.epoch.load(std::memory_order_relaxed);
+    if (inside != 0) [[unlikely]] {
+      // An inner section leaves no trace: remembering and restoring the value would tie each
+      // section to the one before through memory.
+      if (inside == RcuDomain::kEnterSlow) reader_ = domain.EnterSlow();
       return;
     }
-    RcuDomain::Reader& reader = domain.first_.ReaderAt(line);
-    // An inner section leaves no trace: remembering and restoring the value would tie each section
-    // to the one before through memory.
-    if (reader.epoch.load(std::memory_order_relaxed) != 0) [[unlikely]]
-      return;
     reader_ = &reader;
     // Release orders the section before this one for whoever sees the new number instead of zero.
     reader.epoch.store(domain.current_.load(std::memory_order_relaxed), std::memory_order_release);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -20,7 +21,8 @@ constinit std::array<std::atomic<pid_t>, kMaxThreads> ids{};
 
 void ReturnIndex(void* value) {
   const auto index = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(value) - 1);
-  internal::thread_line = internal::kNoThreadLine;
+  internal::thread_index = internal::kNoThreadIndex;
+  internal::thread_line = internal::kSlowThreadLine;
   ids[index].store(0, std::memory_order_relaxed);
   taken[index / kBitsPerWord].fetch_and(~(uint64_t{1} << index % kBitsPerWord),
                                         std::memory_order_release);
@@ -54,15 +56,16 @@ uint32_t TakeIndex() {
 
 }  // namespace
 
-uint64_t internal::RegisterThread() {
+uint32_t internal::RegisterThread() {
   const pthread_key_t key = ExitKey();
   const uint32_t index = TakeIndex();
   ids[index].store(gettid(), std::memory_order_relaxed);
   // Plus one: a null value has no destructor.
   const auto value = reinterpret_cast<void*>(static_cast<uintptr_t>(index) + 1);
   CHECK(pthread_setspecific(key, value) == 0, "the end of this thread would not be noticed");
-  internal::thread_line = index * kThreadLine;
-  return internal::thread_line;
+  internal::thread_index = index;
+  internal::thread_line = std::min(index, kFastThreads) * kThreadLine;
+  return index;
 }
 
 bool ThreadIndexInUse(uint32_t index) {

@@ -1,5 +1,5 @@
 // What every operation of the library pays again and again: read sections, deferred frees,
-// counters.
+// counters, locks, grace periods.
 #include "base/base.h"
 
 #include <urcu/urcu-memb.h>
@@ -7,6 +7,7 @@
 #include <atomic>
 #include <mutex>
 #include <shared_mutex>
+#include <thread>
 #include <vector>
 
 #include "bench/harness.h"
@@ -118,6 +119,63 @@ void MeasureCounters(const bench::Report& report) {
   report.Goal("G22", "increment", ours.median(), "ns", bench::AtMost(0.6));
 }
 
+void MeasureLocks(const bench::Report& report) {
+  base::Mutex<base::LockRank::kLeaf> mutex;
+  base::SpinLock<base::LockRank::kLeaf> spin;
+  base::RwSem<base::LockRank::kLeaf> sem;
+  base::Lockref lockref(1);
+  base::SeqCount seq;
+  std::mutex std_mutex;
+  std::shared_mutex std_shared;
+  bench::Experiment experiment(report.rounds());
+  const auto add = [&](std::string_view name, auto once) {
+    experiment.Add(name, [once](uint64_t n) {
+      while (n--) once();
+    });
+  };
+  add("Mutex", [&] { base::MutexLock lock(mutex); });
+  add("SpinLock", [&] { base::MutexLock lock(spin); });
+  add("RwSem, write", [&] { base::WriteLock lock(sem); });
+  add("RwSem, read", [&] { base::ReadLock lock(sem); });
+  add("Lockref, lock", [&] { base::MutexLock lock(lockref); });
+  add("Lockref, get and put", [&] {
+    lockref.Get();
+    CHECK(lockref.PutUnlessLast());
+  });
+  add("SeqCount, read", [&] { bench::Keep(seq.ReadRetry(seq.ReadBegin())); });
+  add("std::mutex", [&] { const std::lock_guard lock(std_mutex); });
+  add("std::shared_mutex, shared", [&] { const std::shared_lock lock(std_shared); });
+  experiment.Run();
+  report.Table("take and give back a lock nobody else wants", experiment);
+}
+
+void MeasureGracePeriods(const bench::Report& report) {
+  RcuDomain domain;
+  std::atomic<bool> stop = false;
+  std::jthread reader([&] {
+    urcu_memb_register_thread();
+    while (!stop.load(std::memory_order_relaxed)) {
+      RcuReadGuard guard(domain);
+      urcu_memb_read_lock();
+      urcu_memb_read_unlock();
+    }
+    urcu_memb_unregister_thread();
+  });
+  bench::Experiment experiment(report.rounds());
+  experiment.Add("Synchronize", [&](uint64_t n) {
+    while (n--) domain.Synchronize();
+  });
+  experiment.Add("SynchronizeExpedited", [&](uint64_t n) {
+    while (n--) domain.SynchronizeExpedited();
+  });
+  experiment.Add("liburcu-memb", [](uint64_t n) {
+    while (n--) urcu_memb_synchronize_rcu();
+  });
+  experiment.Run();
+  stop.store(true, std::memory_order_relaxed);
+  report.Table("wait for a grace period beside one busy reader", experiment);
+}
+
 }  // namespace
 }  // namespace dentree
 
@@ -126,4 +184,6 @@ int main(int argc, char** argv) {
   dentree::MeasureReadSections(report);
   dentree::MeasureDeferredFree(report);
   dentree::MeasureCounters(report);
+  dentree::MeasureLocks(report);
+  dentree::MeasureGracePeriods(report);
 }

@@ -260,7 +260,10 @@ TEST_P(RcuTest, AnotherThreadsBacklogCanBeReclaimedWhileItKeepsRetiring) {
         }
       });
     }
-    for (int i = 0; i < 300; ++i) domain_.Reclaim();
+    for (int i = 0; i < 300; ++i) {
+      domain_.Reclaim();
+      domain_.CheckInvariants();
+    }
     while (retired < 100) std::this_thread::yield();
     stop = true;
   }
