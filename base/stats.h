@@ -140,13 +140,6 @@ constexpr auto F(std::string_view name, std::string_view help, StatKind kind,
                             }}};
 }
 
-// A statistic computed from the struct; the function must be free of locks.
-template <class S>
-constexpr TypedStatField<S> FComputed(std::string_view name, std::string_view help, StatKind kind,
-                                      StatUnit unit, int64_t (*read)(const void* instance)) {
-  return {{name, help, kind, unit, read}};
-}
-
 template <class S, std::same_as<TypedStatField<S>>... Rest>
 constexpr StatSchema<S, 1 + sizeof...(Rest)> Fields(TypedStatField<S> first, Rest... rest) {
   return {{first.field, rest.field...}};
