@@ -14,6 +14,12 @@ namespace {
 
 constexpr HashKey kKey{{0x0123456789abcdef, 0xfedcba9876543210}};
 
+std::string Numbered(const char* prefix, int number) {
+  std::string name = prefix;
+  name += std::to_string(number);
+  return name;
+}
+
 // Chi-squared of the names over 1,024 buckets, in standard deviations from what chance gives.
 double Skew(const std::vector<uint64_t>& hashes, int shift) {
   std::vector<double> buckets(1024);
@@ -28,8 +34,7 @@ TEST(HashName, SpreadsSimilarNamesEvenlyInHighAndLowBits) {
   for (const char* prefix :
        {"", "f", "file_", "a_rather_long_prefix_", "0123456789012345678901234567890123"}) {
     std::vector<uint64_t> hashes;
-    for (int i = 0; i < 50'000; ++i)
-      hashes.push_back(HashName(kKey, 7, prefix + std::to_string(i)));
+    for (int i = 0; i < 50'000; ++i) hashes.push_back(HashName(kKey, 7, Numbered(prefix, i)));
     for (const int shift : {0, 10, 27, 54}) {
       EXPECT_LT(std::abs(Skew(hashes, shift)), 5) << prefix << " >> " << shift;
     }
@@ -42,7 +47,7 @@ TEST(HashName, SpreadsOneNameOverManyDirectoriesUnderEveryKey) {
   for (const uint64_t distance : {1, 128, 4096}) {
     for (int i = 0; i < 300; ++i) {
       const HashKey key{{Mix64(i), Mix64(i + 1'000'000)}};
-      const std::string name = "enable" + std::to_string(i);
+      const std::string name = Numbered("enable", i);
       std::vector<uint64_t> hashes;
       for (uint64_t parent = 0; parent < 5000; ++parent) {
         hashes.push_back(HashName(key, 0x7f0000000000 + parent * distance, name));
@@ -82,7 +87,7 @@ TEST(HashName, CollisionsUnderOneKeyAreNotCollisionsUnderAnother) {
   // Names in one bucket of 256 under one key are what an attacker who knows the key would make.
   std::vector<std::string> bucket;
   for (int i = 0; bucket.size() < 300; ++i) {
-    std::string name = "n" + std::to_string(i);
+    std::string name = Numbered("n", i);
     if ((HashName(kKey, 1, name) & 255) == 0) bucket.push_back(name);
   }
   const HashKey other = HashKey::Random();
