@@ -87,8 +87,11 @@ inline constexpr auto kMemoryFields = base::Fields(
 // Thread safety: everything may be called by any thread. Charging is one atomic word; the lists of
 // caches and shrinkers are guarded by registry_mu_ (rank kStats), which is never held while a
 // shrinker runs. Whatever may reclaim (Charge, AllocBytes, Reclaim, DropCaches) may be called with
-// locks up to rank kRegistry held, none of kNode or above, and outside RCU sections. Lifetime:
-// outlives its caches and registrations; the RCU domain, faults and sync points outlive it.
+// locks up to rank kRegistry held, none of kNode or above, and outside RCU sections; it may wait
+// for a grace period, so no reader may wait for a lock that is held here.
+//
+// Lifetime: outlives its caches and registrations; the RCU domain, faults and sync points outlive
+// it.
 class Memory {
  public:
   static constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();

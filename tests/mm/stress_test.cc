@@ -1,4 +1,3 @@
-#include <chrono>
 #include <random>
 #include <thread>
 
@@ -7,7 +6,8 @@
 namespace dentree::mm {
 namespace {
 
-constexpr auto kDuration = std::chrono::seconds(2);
+constexpr size_t kLimit = 512 * 1024;
+constexpr int kSteps = 50'000;
 
 // One thread's random mixture of everything mm offers.
 class Worker {
@@ -15,10 +15,8 @@ class Worker {
   Worker(World& world, ListedCache& cache, ObjectCache<Object64>& stable, unsigned seed)
       : world_(world), cache_(cache), stable_(stable), random_(seed) {}
 
-  void Run(std::chrono::steady_clock::time_point end) {
-    while (std::chrono::steady_clock::now() < end) {
-      for (int i = 0; i < 100; ++i) Step();
-    }
+  void Run() {
+    for (int i = 0; i < kSteps; ++i) Step();
     for (Object64* object : held_) stable_.Free(object);
     for (auto [bytes, size] : bytes_) world_.memory.FreeBytes(bytes, size);
   }
@@ -37,7 +35,7 @@ class Worker {
       case 3:
       case 4:
         if (Object64* object = stable_.Alloc()) held_.push_back(object);
-        if (held_.size() > 2'000) DropHeld();
+        if (held_.size() > 1'000) DropHeld();
         break;
       case 5:
         if (!held_.empty()) {
@@ -79,15 +77,13 @@ class Worker {
 };
 
 void StressWith(FreeBy free_by) {
-  constexpr size_t kLimit = 2 << 20;
   World world(kLimit);
   {
     ListedCache cache(world.memory, "thing", free_by);
     ObjectCache<Object64> stable(world.memory, "stable", CacheFlags::kTypeStable);
-    const auto end = std::chrono::steady_clock::now() + kDuration;
     std::vector<std::thread> threads;
     for (unsigned seed = 0; seed < 4; ++seed) {
-      threads.emplace_back([&, seed] { Worker(world, cache, stable, seed).Run(end); });
+      threads.emplace_back([&, seed] { Worker(world, cache, stable, seed).Run(); });
     }
     for (std::thread& thread : threads) thread.join();
     cache.items().cache().CheckInvariants();
