@@ -110,6 +110,10 @@ constexpr void TakeValue(std::expected<void, E>&) {}
 // function.
 //
 //   Dentry* child = TRY(Lookup(parent, name));
+//
+// It leaves the function from the middle of an expression, and the compiler does not destroy what the same
+// expression had made before: TRY comes first in its expression, never after another argument that owns
+// something (`Path{mount, TRY(...)}` would leak the mount).
 #define TRY(...) DENTREE_TRY_AS(DENTREE_CONCAT(try_result_, __COUNTER__), __VA_ARGS__)
 #define DENTREE_TRY_AS(result, ...)             \
   __extension__({                               \

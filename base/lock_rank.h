@@ -17,6 +17,7 @@ enum class LockRank : uint8_t {
   kInstance,
   kRegistry,
   kNode,
+  kPlace,      // places: a task's root and working directory, the table of mounts
   kRenameSeq,  // moving names: serialises changes of the dcache's rename sequence
   kInode,      // inode cache stripes: the last reference
   kDentry,

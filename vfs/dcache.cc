@@ -94,11 +94,7 @@ uint64_t Dcache::HashOfEntry(SlotTable::Entry entry) {
                 dentry.hash_.load(std::memory_order_relaxed));
 }
 
-void Dcache::Construct(void* memory) {
-  auto* const dentry = ::new (memory) Dentry();
-  base::MutexLock lock(dentry->ref_);
-  dentry->ref_.MarkDead();
-}
+void Dcache::Construct(void* memory) { ::new (memory) Dentry(); }
 
 Dcache::Dcache(Vfs& vfs, mm::Memory& memory, base::RcuDomain& rcu)
     : vfs_(vfs),

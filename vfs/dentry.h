@@ -92,7 +92,7 @@ class alignas(64) Dentry {
   friend class Dcache;
   friend class MountTree;
   friend class SuperBlock;
-  Dentry() = default;
+  Dentry() : ref_(base::Lockref::Dead{}) {}
 
   // Line 0: everything a lookup reads.
   base::SeqCount seq_;
@@ -107,12 +107,12 @@ class alignas(64) Dentry {
 
   // Line 1.
   base::Lockref ref_;
-  Dentry* next_sibling_;  // the parent's ref_ lock
-  Dentry** prev_link_;    // likewise: what points at this one; null when on no list
-  Dentry* first_child_;   // ref_ lock
-  mm::LruLink lru_;       // the super block's LRU lock
-  Dentry* next_alias_;    // Dcache's alias lock
-  uint64_t fsdata_;       // the parent inode's semaphore
+  Dentry* next_sibling_ = nullptr;  // the parent's ref_ lock
+  Dentry** prev_link_ = nullptr;    // likewise: what points at this one; null when on no list
+  Dentry* first_child_ = nullptr;   // ref_ lock
+  mm::LruLink lru_;                 // the super block's LRU lock
+  Dentry* next_alias_ = nullptr;    // Dcache's alias lock
+  uint64_t fsdata_ = 0;             // the parent inode's semaphore
 };
 static_assert(sizeof(Dentry) == 128);
 

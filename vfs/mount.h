@@ -135,7 +135,7 @@ class MountTree {
       DT_GUARDED_BY(mutex_);  // the tree's references, in order of mounting
   uint32_t next_id_ DT_GUARDED_BY(mutex_) = 1;
   // What walks read. Written with mutex_ held too.
-  mutable base::RwSem<base::LockRank::kBucket> table_sem_;
+  mutable base::RwSem<base::LockRank::kPlace> table_sem_;
   absl::flat_hash_map<Key, Mount*> table_ DT_GUARDED_BY(table_sem_);
   Mount* root_ DT_GUARDED_BY(table_sem_) = nullptr;
 };

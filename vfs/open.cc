@@ -86,7 +86,10 @@ Result<Ops::OpenAt> Ops::OpenCreate(const Path& dir, std::string_view name, Open
     place = {dir.mount, *std::move(found)};
   }
   // Its maker may open it as asked, whatever the mode it was given.
-  if (created) return OpenAt{TRY(OpenChecked(place, flags & ~O_TRUNC, std::move(creds))), {}};
+  if (created) {
+    FileRef file = TRY(OpenChecked(place, flags & ~O_TRUNC, std::move(creds)));
+    return OpenAt{std::move(file), {}};
+  }
   if (flags & O_EXCL) return Err(Errno::kExist);
   while (place.dentry->flags() & kDentryMounted) {
     MountRef mount = vfs_.mounts().Lookup(*place.mount, *place.dentry);
@@ -96,7 +99,8 @@ Result<Ops::OpenAt> Ops::OpenCreate(const Path& dir, std::string_view name, Open
   }
   if (place.dentry->type() == FileType::kSymlink) return OpenAt{nullptr, std::move(place)};
   if (place.dentry->is_dir()) return Err(Errno::kIsDir);
-  return OpenAt{TRY(Open(place, flags, std::move(creds))), {}};
+  FileRef file = TRY(Open(place, flags, std::move(creds)));
+  return OpenAt{std::move(file), {}};
 }
 
 }  // namespace dentree::vfs

@@ -64,7 +64,8 @@ Result<Path> Ops::Create(const Path& dir, std::string_view name, const CreateArg
   base::WriteLock lock(dir.inode().sem());
   TRY(MayTakeName(dir, hashed, creds));
   SYNC_POINT(vfs_.sync_points(), "ops:create:checked");
-  return Path{dir.mount, TRY(CreateLocked(dir, hashed, args))};
+  DentryRef made = TRY(CreateLocked(dir, hashed, args));
+  return Path{dir.mount, std::move(made)};
 }
 
 Result<Path> Ops::Mknod(const Path& dir, std::string_view name, Mode mode, DevId rdev,

@@ -44,7 +44,7 @@ class FsContext {
     Path root, cwd;
     Mode umask;
   };
-  mutable base::Mutex<base::LockRank::kLeaf> mutex_;
+  mutable base::Mutex<base::LockRank::kPlace> mutex_;
   State state_ DT_GUARDED_BY(mutex_);
 };
 

@@ -69,7 +69,8 @@ Status Vfs::MountRoot(std::string_view type, std::string_view options) {
   if (fs == nullptr) return base::Err(Errno::kNoDev);
   const std::unique_ptr<MountContext> context = fs->NewContext();
   TRY(context->ParseAll(options));
-  TRY(mounts_.Attach(TRY(context->GetTree(*this)), Path{}, 0));
+  SuperRef sb = TRY(context->GetTree(*this));
+  TRY(mounts_.Attach(std::move(sb), Path{}, 0));
   return {};
 }
 

@@ -140,7 +140,8 @@ Status Walker::Step(std::string_view name, Follow follow, bool is_last) {
   if (name == kDot) return {};
   if (name == kDotDot) return StepUp();
   const Name hashed(vfs_.hash_key(), name);
-  Path next{at.mount, TRY(LookupChild(vfs_, *at.dentry, hashed))};
+  DentryRef child = TRY(LookupChild(vfs_, *at.dentry, hashed));
+  Path next{at.mount, std::move(child)};
   if (next.dentry->type() == FileType::kSymlink) {
     if (follow == Follow::kYes) return EnterLink(std::move(next), is_last);
   } else if (!is_last || !(flags_ & kWalkNoMount)) {
@@ -256,7 +257,8 @@ Result<Path> WalkChild(Vfs& vfs, const Path& dir, std::string_view name, const C
   if (!dir.dentry->is_dir()) return base::Err(Errno::kNotDir);
   TRY(MayAccessInode(dir.inode(), kMayExec, creds));
   if (name.size() > kNameMax) return base::Err(Errno::kNameTooLong);
-  Path child{dir.mount, TRY(LookupChild(vfs, *dir.dentry, Name(vfs.hash_key(), name)))};
+  DentryRef found = TRY(LookupChild(vfs, *dir.dentry, Name(vfs.hash_key(), name)));
+  Path child{dir.mount, std::move(found)};
   if (!(flags & kWalkNoMount)) TRY(CrossMounts(vfs, child, flags));
   return child;
 }
