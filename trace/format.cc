@@ -231,4 +231,25 @@ std::string FormatText(const Event& event) {
   return text;
 }
 
+std::string HeaderPageText() {
+  constexpr size_t kHeaderBytes = 16;
+  return "\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n"
+         "\tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;\n"
+         "\tfield: int overwrite;\toffset:8;\tsize:1;\tsigned:1;\n"
+         "\tfield: char data;\toffset:16;\tsize:" +
+         std::to_string(kSubBufferBytes - kHeaderBytes) + ";\tsigned:0;\n";
+}
+
+std::string_view HeaderEventText() {
+  return "# compressed entry header\n"
+         "\ttype_len    :    5 bits\n"
+         "\ttime_delta  :   27 bits\n"
+         "\tarray       :   32 bits\n"
+         "\n"
+         "\tpadding     : type == 29\n"
+         "\ttime_extend : type == 30\n"
+         "\ttime_stamp : type == 31\n"
+         "\tdata max type_len  == 28\n";
+}
+
 }  // namespace dentree::trace

@@ -46,4 +46,12 @@ std::expected<void, FieldError> CheckFields(std::string_view fields);
 // NAME=VALUE each: true to the record, though not what the kernel that has the event would print.
 std::string FormatText(const Event& event);
 
+// Bytes of a page of the ring buffer, its header included, as readers get it.
+inline constexpr size_t kSubBufferBytes = 4096;
+
+// What events/header_page and events/header_event say: how a page of the ring buffer and an entry in
+// it are laid out. Readers take the size of a page from the first.
+std::string HeaderPageText();
+std::string_view HeaderEventText();
+
 }  // namespace dentree::trace

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/rcu.h"
+#include "trace/instance.h"
 
 namespace dentree::trace {
 namespace {
@@ -14,12 +15,15 @@ class EnableMatrixTest : public ::testing::Test {
   ~EnableMatrixTest() override { rcu.Drain(); }
 
   // Stands for an instance; the matrix never looks inside.
-  static Instance* Fake(uintptr_t number) { return reinterpret_cast<Instance*>(number); }
+  static Instance* Fake(uintptr_t number) {
+    return reinterpret_cast<Instance*>(number * alignof(Instance));
+  }
 
   std::vector<uintptr_t> InstancesOf(uint32_t slot) {
     std::vector<uintptr_t> found;
-    matrix.ForEachInstance(slot,
-                           [&](Instance& i) { found.push_back(reinterpret_cast<uintptr_t>(&i)); });
+    matrix.ForEachInstance(slot, [&](Instance& i) {
+      found.push_back(reinterpret_cast<uintptr_t>(&i) / alignof(Instance));
+    });
     return found;
   }
 

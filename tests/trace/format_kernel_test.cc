@@ -47,6 +47,13 @@ std::string FieldsOf(const std::string& text) {
   return fields;
 }
 
+TEST(FormatKernel, TheLayoutOfTheRingBufferIsDescribedAsTheMachineDoes) {
+  const std::string page = ReadAll(fs::path(kEvents) / "header_page");
+  if (page.empty()) GTEST_SKIP() << "no tracefs to read at " << kEvents;
+  EXPECT_EQ(HeaderPageText(), page);
+  EXPECT_EQ(HeaderEventText(), ReadAll(fs::path(kEvents) / "header_event"));
+}
+
 TEST(FormatKernel, EveryEventOfTheMachineIsPrintedAsTheMachineDoes) {
   std::error_code error;
   size_t compared = 0;
