@@ -386,8 +386,10 @@ Dentry* Dcache::Dispose(Dentry* dead) {
   return parent;
 }
 
-void Dcache::Put(Dentry* dentry) {
-  while (dentry != nullptr && !dentry->ref_.PutUnlessLast()) dentry = PutLast(dentry);
+void Dcache::Put(Dentry* dentry) { Put(dentry, Keep::kYes); }
+
+void Dcache::Put(Dentry* dentry, Keep keep) {
+  while (dentry != nullptr && !dentry->ref_.PutUnlessLast()) dentry = PutLast(dentry, keep);
 }
 
 // Keeps a dentry cached whose last reference goes, if it is worth keeping. It is locked.
@@ -404,11 +406,11 @@ bool Dcache::KeepLocked(Dentry& dentry) {
   return true;
 }
 
-// Drops a reference that may be the last: keeps the dentry cached, or ends it and returns its
-// parent, whose reference is now the caller's to drop.
-Dentry* Dcache::PutLast(Dentry* dentry) {
+// Drops a reference that may be the last: keeps the dentry cached (if `keep` allows), or ends it
+// and returns its parent, whose reference is now the caller's to drop.
+Dentry* Dcache::PutLast(Dentry* dentry, Keep keep) {
   SYNC_POINT(vfs_.sync_points(), "dcache:put:last");
-  {
+  if (keep == Keep::kYes) {
     base::MutexLock lock(dentry->ref_);
     if (dentry->ref_.count() > 1) {
       dentry->ref_.PutLocked();
@@ -458,7 +460,8 @@ mm::ScanResult Dcache::Shrink(SuperBlock& sb, size_t nr) {
       }
       result.kept.busy += taken.count - count;
     }
-    for (size_t i = 0; i < count; ++i) Put(Dispose(dead[i]));
+    // With its last child goes the use of a directory.
+    for (size_t i = 0; i < count; ++i) Put(Dispose(dead[i]), Keep::kNo);
     stats_.Add<&DcacheStats::evicted>(count);
     result.scanned += scanned;
     result.freed += count;

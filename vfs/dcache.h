@@ -201,8 +201,12 @@ class Dcache {
   static void LinkChildLocked(Dentry& dir, Dentry& child);
   static void UnlinkChildLocked(Dentry& child);
 
+  // Whether a dentry nobody refers to any more may stay cached.
+  enum class Keep : uint8_t { kNo, kYes };
+
   void Put(Dentry* dentry);
-  Dentry* PutLast(Dentry* dentry);
+  void Put(Dentry* dentry, Keep keep);
+  Dentry* PutLast(Dentry* dentry, Keep keep);
   Dentry* Dispose(Dentry* dead);
   bool EvictIfUnused(Dentry& dentry);
   void DropBelow(Dentry& top, Pins pins);

@@ -16,6 +16,7 @@ File::File(Path path, OpenFlags flags, CredsRef creds)
 void File::Put(File* file) {
   if (file->refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   if (file->ops_ != nullptr) file->ops_->Release(*file);
+  if (file->holds_writer_) file->path_.mount->EndWrite();
   Vfs& vfs = file->path_.vfs();
   // The path's references go last: they may be the mount's.
   Path path = file->path_;

@@ -65,6 +65,7 @@ class File {
   std::atomic<OpenFlags> flags_;
   std::atomic<int32_t> refs_{1};
   const FileOps* ops_ = nullptr;  // null: O_PATH
+  bool holds_writer_ = false;     // one of its mount's writers
   void* private_ = nullptr;
   base::Mutex<base::LockRank::kFile> pos_mutex_;
   uint64_t pos_ DT_GUARDED_BY(pos_mutex_) = 0;

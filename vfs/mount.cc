@@ -23,6 +23,13 @@ void Mount::Put(Mount* mount) {
   }
 }
 
+Status Mount::BeginWrite() {
+  writers_.fetch_add(1);
+  if (!read_only()) return {};
+  EndWrite();
+  return base::Err(Errno::kRoFs);
+}
+
 MountOptions SplitMountOptions(std::string_view options) {
   MountOptions result;
   while (!options.empty()) {
@@ -106,11 +113,10 @@ Status MountTree::Detach(Path root) {
   {
     base::MutexLock lock(mutex_);
     Mount& mount = *root.mount;
-    // A mount that is gone already, or the root of everything.
-    if (mount.mountpoint_ == nullptr) return base::Err(Errno::kInval);
     // No new reference can be had while the table is locked, unless somebody has one.
     base::WriteLock table_lock(table_sem_);
-    if (BusyLocked(mount, 1)) return base::Err(Errno::kBusy);
+    if (&mount == root_ || BusyLocked(mount, 1)) return base::Err(Errno::kBusy);
+    if (mount.mountpoint_ == nullptr) return base::Err(Errno::kInval);  // detached already
     gone = UnlinkLocked(mount);
   }
   return {};
@@ -129,9 +135,15 @@ MountRef MountTree::TakeNewest() {
   return UnlinkLocked(*mounts_.back());
 }
 
-void MountTree::ChangeFlags(Mount& mount, uint32_t set, uint32_t clear) {
+Status MountTree::ChangeFlags(Mount& mount, uint32_t set, uint32_t clear) {
   base::MutexLock lock(mutex_);
-  mount.flags_.store((mount.flags() & ~clear) | set, std::memory_order_relaxed);
+  const uint32_t before = mount.flags();
+  // First the flag, then the look at the writers: one who begins now sees the flag.
+  mount.flags_.store((before & ~clear) | set);
+  const bool refuses = (set & ~before & kMntReadOnly) && mount.writers_.load() > 0;
+  if (!refuses) return {};
+  mount.flags_.store(before);
+  return base::Err(Errno::kBusy);
 }
 
 MountRef MountTree::Lookup(const Mount& mount, const Dentry& dentry) const {

@@ -41,6 +41,10 @@ class Mount {
   uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }
   bool read_only() const { return (flags() & kMntReadOnly) || sb_->read_only(); }
 
+  // Files open for writing keep a mount writable. kRoFs; each success is undone by EndWrite.
+  Status BeginWrite();
+  void EndWrite() { writers_.fetch_sub(1); }
+
   static void Get(Mount* mount) { mount->refs_.fetch_add(1, std::memory_order_relaxed); }
   static void Put(Mount* mount);
 
@@ -52,6 +56,7 @@ class Mount {
   const uint32_t id_;
   const std::string source_;
   std::atomic<uint32_t> flags_;
+  std::atomic<int32_t> writers_{0};
   std::atomic<int32_t> refs_{1};
   // MountTree's table lock. A mount holds a reference on each.
   Mount* parent_ = nullptr;
@@ -88,13 +93,14 @@ class MountTree {
   Result<MountRef> Attach(SuperRef sb, const Path& at, uint32_t flags,
                           std::string_view source = "none");
 
-  // Detaches the mount that `root` is the root of. kInval: not a mount's root; kBusy: something
-  // below it is mounted, open, or somebody's working directory. Takes over the caller's reference,
-  // which must be its only one.
+  // Detaches the mount that `root` is the root of. kInval: not a mount's root; kBusy: the root of
+  // everything, or something below it is mounted, open, or somebody's working directory. Takes over
+  // the caller's reference, which must be its only one.
   Status Detach(Path root);
   void DetachAll();
 
-  void ChangeFlags(Mount& mount, uint32_t set, uint32_t clear);
+  // kBusy: a mount with files open for writing cannot become read-only.
+  Status ChangeFlags(Mount& mount, uint32_t set, uint32_t clear);
 
   // What is mounted on (mount, dentry), one step; null when nothing.
   MountRef Lookup(const Mount& mount, const Dentry& dentry) const;

@@ -50,6 +50,10 @@ Result<FileRef> Ops::OpenChecked(const Path& path, OpenFlags flags, CredsRef cre
   if (file == nullptr) return Err(Errno::kNoMem);
   FileRef ref = FileRef::Adopt(file);
   if (path_only) return ref;
+  // Devices, pipes and sockets are written through, not into, a file system.
+  const bool writes = file->writable() && path.dentry->type() == FileType::kRegular;
+  if (writes) TRY(path.mount->BeginWrite());
+  file->holds_writer_ = writes;
   TRY(ops->Open(*file));
   file->ops_ = ops;  // from here on Release is due
   return ref;

@@ -256,8 +256,7 @@ Status Ops::Remount(const Path& at, std::string_view options, const Creds& creds
   const std::unique_ptr<MountContext> context = fs->NewContext();
   TRY(context->ParseAll(parsed.rest));
   TRY(context->Reconfigure(sb));
-  vfs_.mounts().ChangeFlags(*at.mount, parsed.set, parsed.clear);
-  return {};
+  return vfs_.mounts().ChangeFlags(*at.mount, parsed.set, parsed.clear);
 }
 
 Status Ops::Umount(Path root, const Creds& creds) {

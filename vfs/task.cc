@@ -54,10 +54,11 @@ Mode FsContext::SetUmask(Mode mask) {
 
 Result<int> FdTable::Install(FileRef file) {
   base::MutexLock lock(mutex_);
-  return InstallLocked(std::move(file), 0);
+  return InstallLocked(file, 0);
 }
 
-Result<int> FdTable::InstallLocked(FileRef file, size_t lowest) {
+// Takes the file over only when there is room: its end must not come under the lock.
+Result<int> FdTable::InstallLocked(FileRef& file, size_t lowest) {
   size_t fd = lowest;
   while (fd < files_.size() && files_[fd] != nullptr) ++fd;
   if (fd >= limit_) return Err(Errno::kMFile);
@@ -86,7 +87,7 @@ Result<int> FdTable::Dup(int fd, int lowest) {
   FileRef file = TRY(Get(fd));
   if (lowest < 0 || static_cast<size_t>(lowest) >= limit_) return Err(Errno::kInval);
   base::MutexLock lock(mutex_);
-  return InstallLocked(std::move(file), static_cast<size_t>(lowest));
+  return InstallLocked(file, static_cast<size_t>(lowest));
 }
 
 void FdTable::CloseAll() {

@@ -60,7 +60,7 @@ class FdTable {
   size_t open_count() const;
 
  private:
-  Result<int> InstallLocked(FileRef file, size_t lowest) DT_REQUIRES(mutex_);
+  Result<int> InstallLocked(FileRef& file, size_t lowest) DT_REQUIRES(mutex_);
 
   mutable base::Mutex<base::LockRank::kLeaf> mutex_;
   std::vector<FileRef> files_ DT_GUARDED_BY(mutex_);
