@@ -1,0 +1,31 @@
+// The table of commands.
+#include <algorithm>
+
+#include "shell/commands_internal.h"
+
+namespace dentree::shell {
+
+namespace {
+
+constexpr const Command* kTable[] = {
+    &kDotCommand,    &kBracketCommand, &kCatCommand,    &kCdCommand,         &kChmodCommand,
+    &kChownCommand,  &kCpCommand,      &kDfCommand,     &kDropCachesCommand, &kEchoCommand,
+    &kExitCommand,   &kFalseCommand,   &kFindCommand,   &kGrepCommand,       &kHeadCommand,
+    &kHelpCommand,   &kHistoryCommand, &kIdCommand,     &kLnCommand,         &kLsCommand,
+    &kMkdirCommand,  &kMountCommand,   &kMvCommand,     &kPrintfCommand,     &kPwdCommand,
+    &kRmCommand,     &kRmdirCommand,   &kSetCommand,    &kSleepCommand,      &kStatCommand,
+    &kStressCommand, &kSyncCommand,    &kTailCommand,   &kTestCommand,       &kTimeCommand,
+    &kTouchCommand,  &kTreeCommand,    &kTrueCommand,   &kUmaskCommand,      &kUmountCommand,
+    &kUnsetCommand,  &kWcCommand,      &kWhoamiCommand,
+};
+
+}  // namespace
+
+std::span<const Command* const> Commands() { return kTable; }
+
+const Command* FindCommand(std::string_view name) {
+  const auto found = std::ranges::lower_bound(kTable, name, {}, &Command::name);
+  return found != std::end(kTable) && (*found)->name == name ? *found : nullptr;
+}
+
+}  // namespace dentree::shell

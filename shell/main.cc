@@ -1,0 +1,199 @@
+// The program dentree.
+#include <signal.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/string_util.h"
+#include "ramfs/ramfs.h"
+#include "shell/shell.h"
+#include "vfs/vfs.h"
+
+namespace dentree {
+namespace {
+
+using shell::kSuccess;
+using shell::kUsageError;
+
+constexpr char kEvents = '\x02', kVersion = '\x03', kUser = '\x04';
+constexpr shell::Option kOptions[] = {
+    {'c', "", "run COMMANDS and exit; further arguments are $0, $1, ...", "COMMANDS"},
+    {kEvents, "events", "load trace events from a catalogue (TSV); - is standard input", "FILE"},
+    {kUser, "user", "be this user, without capabilities, instead of root", "UID[:GID]"},
+    {kVersion, "version", "output version information and exit"},
+};
+
+constexpr std::string_view kUsage = R"(Usage: dentree [OPTION]... [SCRIPT [ARGUMENT]...]
+       dentree [OPTION]... -c COMMANDS [NAME [ARGUMENT]...]
+       dentree [OPTION]... stress [STRESS-OPTION]...
+A Linux-style virtual file system in one process, and a shell in it.
+
+Without a SCRIPT reads commands from standard input: on a terminal with line
+editing, history and completion, otherwise line by line. With `stress` runs
+that command alone (see `dentree stress --help`). `help` lists the commands,
+`help NAME` and `NAME --help` describe one. All files are in memory and gone
+when the program ends.
+
+)";
+
+constexpr std::string_view kAfterOptions = R"(
+Exit status: that of the last command; 2 for a command line or a script that
+makes no sense, 126 for a command that cannot be run, 127 for one that is not
+there, 128+N for one that ended like a process by signal N.
+
+Environment: TERM=dumb turns line editing off. DENTREE_HISTORY names the file
+that keeps the history (~/.dentree_history); empty: none.
+
+Examples:
+  dentree -c 'ls -l /'
+  dentree -c 'mkdir -p /a/b && echo hello > /a/b/c; grep -r hello /a'
+  xzcat events.tsv.xz | dentree --events - -c 'ls /sys/kernel/tracing/events'
+)";
+
+// What a command line asks for.
+struct Wanted {
+  std::optional<std::string> commands;  // -c
+  std::optional<std::string> events;    // --events
+  vfs::Creds creds = vfs::Creds::Root();
+  std::vector<std::string> operands;
+};
+
+int Complain(const std::string& message, int status) {
+  (void)std::fprintf(stderr, "dentree: %s\n", message.c_str());
+  return status;
+}
+
+int RefuseUsage(const std::string& message) {
+  (void)Complain(message, kUsageError);
+  (void)std::fputs("Try 'dentree --help' for more information.\n", stderr);
+  return kUsageError;
+}
+
+void Print(std::string_view text) { (void)std::fwrite(text.data(), 1, text.size(), stdout); }
+
+std::optional<vfs::Creds> ParseUser(std::string_view text) {
+  const size_t colon = text.find(':');
+  const auto uid = base::ParseU64(text.substr(0, colon));
+  const auto gid = colon == std::string_view::npos ? uid : base::ParseU64(text.substr(colon + 1));
+  if (!uid || !gid || *uid > UINT32_MAX || *gid > UINT32_MAX) return std::nullopt;
+  return vfs::Creds::User(static_cast<vfs::Uid>(*uid), static_cast<vfs::Gid>(*gid));
+}
+
+// All of a file of the host, or of standard input for "-".
+std::optional<std::string> ReadHostFile(const std::string& path) {
+  if (path == "-") {
+    shell::HostSource in(0);
+    const auto text = in.ReadAll();
+    if (!text) return std::nullopt;
+    return *text;
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::string text;
+  if (!file || !(text.assign(std::istreambuf_iterator<char>(file), {}), file)) return std::nullopt;
+  return text;
+}
+
+// Turns SIGINT into the shell's interruption: what runs gives up, the session goes on.
+//
+// Must be made before any other thread: all of them keep the signal blocked.
+class InterruptWatcher {
+ public:
+  explicit InterruptWatcher(shell::Interrupt& interrupt) : interrupt_(interrupt) {
+    ::sigemptyset(&signals_);
+    ::sigaddset(&signals_, SIGINT);
+    (void)::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    thread_ = std::jthread([this](std::stop_token stop) { Watch(stop); });
+  }
+
+ private:
+  void Watch(const std::stop_token& stop) {
+    constexpr timespec kLook{.tv_sec = 0, .tv_nsec = 100'000'000};
+    while (!stop.stop_requested()) {
+      if (::sigtimedwait(&signals_, nullptr, &kLook) == SIGINT) {
+        interrupt_.store(true, std::memory_order_relaxed);
+      }
+    }
+  }
+
+  shell::Interrupt& interrupt_;
+  sigset_t signals_;
+  std::jthread thread_;
+};
+
+int RunInput(shell::Shell& shell) {
+  if (auto terminal = shell::NewTerminalReader(shell)) {
+    const InterruptWatcher watcher(shell.interrupt());
+    return shell.Run(*terminal);
+  }
+  shell::StreamReader reader(shell);
+  return shell.Run(reader);
+}
+
+int RunShell(shell::Shell& shell, const Wanted& wanted) {
+  if (wanted.commands) {
+    if (!wanted.operands.empty()) shell.SetParameters(wanted.operands);
+    return shell.RunText(*wanted.commands);
+  }
+  if (wanted.operands.empty()) return RunInput(shell);
+  if (wanted.operands[0] == "stress") {
+    return shell.RunArguments(wanted.operands, shell.streams());
+  }
+  const auto text = ReadHostFile(wanted.operands[0]);
+  if (!text) return Complain(wanted.operands[0] + ": " + std::strerror(errno), shell::kNotFound);
+  shell.SetParameters(wanted.operands);
+  shell::TextReader reader(*text, wanted.operands[0]);
+  return shell.Run(reader);
+}
+
+int Boot(const Wanted& wanted) {
+  auto system = vfs::Vfs::Create();
+  system->RegisterType(ramfs::Type());
+  if (const auto mounted = system->MountRoot("ramfs", ""); !mounted) {
+    return Complain("cannot mount /", shell::kFailure);
+  }
+  shell::Shell shell(std::make_unique<vfs::Task>(*system, wanted.creds), shell::Streams::OfHost());
+  return RunShell(shell, wanted);
+}
+
+int Main(std::vector<std::string> argv) {
+  const auto arguments = shell::ParseArguments(kOptions, argv, shell::Permute::kOperandsLast);
+  if (!arguments) return RefuseUsage(arguments.error());
+  if (arguments->Has(shell::kHelpOption)) {
+    Print(kUsage);
+    Print(shell::DescribeOptions(kOptions));
+    Print(kAfterOptions);
+    return kSuccess;
+  }
+  if (arguments->Has(kVersion)) {
+    Print("dentree " + std::string(shell::Version()) + "\n");
+    return kSuccess;
+  }
+  Wanted wanted;
+  wanted.commands = arguments->Value('c');
+  wanted.events = arguments->Value(kEvents);
+  wanted.operands = arguments->operands;
+  if (const auto user = arguments->Value(kUser)) {
+    const auto creds = ParseUser(*user);
+    if (!creds) return RefuseUsage("invalid user: '" + *user + "'");
+    wanted.creds = *creds;
+  }
+  // A pipe whose reader is gone is an error of write, not the end of the process.
+  (void)::signal(SIGPIPE, SIG_IGN);
+  return Boot(wanted);
+}
+
+}  // namespace
+}  // namespace dentree
+
+int main(int argc, char** argv) {
+  return dentree::Main(std::vector<std::string>(argv, argv + argc));
+}
