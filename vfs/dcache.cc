@@ -629,7 +629,7 @@ void Dcache::Move(Dentry& dentry, Dentry& new_dir, const Name& name, NewName pla
   Put(old_dir);
 }
 
-void Dcache::Exchange(Dentry& a, const Name& name_a, NewName plan_a, Dentry& b, const Name& name_b,
+void Dcache::Exchange(Dentry& a, const Name& new_a, NewName plan_a, Dentry& b, const Name& new_b,
                       NewName plan_b) {
   Dentry& dir_a = *a.parent();
   Dentry& dir_b = *b.parent();
@@ -639,8 +639,8 @@ void Dcache::Exchange(Dentry& a, const Name& name_a, NewName plan_a, Dentry& b, 
     MoveLocks locks(*this, a, dir_b, &b);
     Unlist(a);
     Unlist(b);
-    old_a = RenameLocked(a, dir_b, name_b, plan_a.Take());
-    old_b = RenameLocked(b, dir_a, name_a, plan_b.Take());
+    old_a = RenameLocked(a, dir_b, new_a, plan_a.Take());
+    old_b = RenameLocked(b, dir_a, new_b, plan_b.Take());
   }
   // The references on the directories changed hands with the names.
   FreeExternal(old_a);

@@ -128,7 +128,7 @@ class Dcache {
   // each the other's name and directory. Atomic for walkers. REQUIRES: both directories' semaphores
   // held for writing; across directories rename_mutex() too.
   void Move(Dentry& dentry, Dentry& new_dir, const Name& name, NewName plan, Dentry* target);
-  void Exchange(Dentry& a, const Name& name_a, NewName plan_a, Dentry& b, const Name& name_b,
+  void Exchange(Dentry& a, const Name& new_a, NewName plan_a, Dentry& b, const Name& new_b,
                 NewName plan_b);
 
   // The directory a dentry is in now (itself, for a root).

@@ -103,6 +103,7 @@ Result<Path> Ops::Link(const Path& target, const Path& dir, std::string_view nam
     return Err(free.error());
   }
   if (target.mount.get() != dir.mount.get()) return Err(Errno::kXDev);
+  TRY(MayHardlink(inode, creds));
   TRY(MayCreate(dir, creds));
   if (inode.is_dir()) return Err(Errno::kPerm);
   if (inode.flags() & (kInodeAppend | kInodeImmutable)) return Err(Errno::kPerm);

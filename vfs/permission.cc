@@ -77,4 +77,15 @@ Status MayCreate(const Path& dir, const Creds& creds) {
   return MayAccessInode(dir.inode(), kMayWrite | kMayExec, creds);
 }
 
+Status MayHardlink(Inode& inode, const Creds& creds) {
+  const Stat attr = TRY(AttrsOf(inode));
+  if (attr.uid == creds.uid || creds.Has(Cap::kFowner)) return {};
+  constexpr Mode kSetgidExec = S_ISGID | S_IXGRP;
+  const bool safe = IsRegular(attr.mode) && !(attr.mode & S_ISUID) &&
+                    (attr.mode & kSetgidExec) != kSetgidExec &&
+                    MayAccessInode(inode, kMayRead | kMayWrite, creds);
+  if (!safe) return base::Err(Errno::kPerm);
+  return {};
+}
+
 }  // namespace dentree::vfs

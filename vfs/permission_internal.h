@@ -15,4 +15,8 @@ Status MayDelete(const Path& dir, Dentry& victim, const Creds& creds);
 // May something be put into `dir`? kNoEnt when it was removed, kAccess.
 Status MayCreate(const Path& dir, const Creds& creds);
 
+// Link: nobody gives a second name to what he neither owns nor may read and write (the rule of
+// fs.protected_hardlinks). kPerm.
+Status MayHardlink(Inode& inode, const Creds& creds);
+
 }  // namespace dentree::vfs
