@@ -248,7 +248,7 @@ DentryRef Dcache::Add(New fresh, const Name& name, InodeRef inode) {
   if (inode->is_dir()) {
     while (DentryRef other = AnyAlias(*inode, &dentry)) Forget(*other);
   }
-  RemoveNegative(dir, name);
+  ForgetNegative(dir, name);
   const SuperBlock& sb = inode->sb();
   uint32_t flags = static_cast<uint32_t>(inode->type());
   if (sb.Has(kSbRevalidate)) flags |= kDentryRevalidate;
@@ -271,8 +271,7 @@ void Dcache::AddNegative(const Dentry& dir, const Name& name) {
   vfs_.negatives().Insert(dir, Sample(dir), name);
 }
 
-// The name comes to exist: forgets that it did not.
-void Dcache::RemoveNegative(const Dentry& dir, const Name& name) {
+void Dcache::ForgetNegative(const Dentry& dir, const Name& name) {
   const base::RcuReadGuard guard(rcu_);
   const uint64_t hash = HashOf(&dir, name.hash());
   const uint32_t dir_seq = Sample(dir);
@@ -609,7 +608,7 @@ Dcache::NewName::~NewName() {
 }
 
 void Dcache::Move(Dentry& dentry, Dentry& new_dir, const Name& name, NewName plan, Dentry* target) {
-  RemoveNegative(new_dir, name);
+  ForgetNegative(new_dir, name);
   Dentry* const old_dir = dentry.parent();
   Dentry::Get(&new_dir);
   ExternalName* old_name = nullptr;

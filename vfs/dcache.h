@@ -95,6 +95,8 @@ class Dcache {
   DentryRef Add(New dentry, const Name& name, InodeRef inode);
   // Remembers that `name` is not in `dir`; a cache: may forget at once.
   void AddNegative(const Dentry& dir, const Name& name);
+  // The name has come to exist, or may have.
+  void ForgetNegative(const Dentry& dir, const Name& name);
 
   // --- unmaking and moving ---
 
@@ -223,7 +225,6 @@ class Dcache {
   static void SetName(Dentry& dentry, const Name& name, ExternalName* external);
   static ExternalName* ExternalOf(const Dentry& dentry);
   static Status ReadPath(const Dentry& dentry, const Dentry& top, ReversePath& path);
-  void RemoveNegative(const Dentry& dir, const Name& name);
 
   Vfs& vfs_;
   base::RcuDomain& rcu_;

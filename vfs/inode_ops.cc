@@ -40,6 +40,8 @@ Status InodeOps::Permission(Inode& inode, unsigned want, const Creds& creds) con
 
 Validity InodeOps::Revalidate(const Inode&, const Dentry&) const { return Validity::kValid; }
 
+Validity InodeOps::RevalidateMissing(const Inode&, const Name&) const { return Validity::kValid; }
+
 Result<const FileOps*> InodeOps::OpenOps(Inode&) const { return Err(Errno::kNxIo); }
 
 Status FileOps::Open(File&) const { return {}; }

@@ -76,6 +76,8 @@ class InodeOps {
   // Is a cached child still what its name means? Called when the super block has kRevalidate,
   // without locks, possibly in an RCU read section: must not block and must not allocate.
   virtual Validity Revalidate(const Inode& dir, const Dentry& child) const;
+  // The same for a name that is cached as missing. Default: valid.
+  virtual Validity RevalidateMissing(const Inode& dir, const Name& name) const;
 
   // --- opening ---
 

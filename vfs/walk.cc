@@ -14,19 +14,32 @@ namespace {
 constexpr std::string_view kDot = ".";
 constexpr std::string_view kDotDot = "..";
 
-// Is a cached child still true?
-bool StillValid(const Dentry& dir, const Dentry& child) {
-  if (!(child.flags() & kDentryRevalidate)) return true;
-  return dir.inode().ops().Revalidate(dir.inode(), child) == Validity::kValid;
+// Is what the dcache says still true? Asked only where names change without us.
+bool StillValid(const Dentry& dir, const Dcache::Answer& answer, const Name& name) {
+  const Inode& inode = dir.inode();
+  switch (answer.kind) {
+    case Dcache::Found::kPositive:
+      return !(answer.dentry->flags() & kDentryRevalidate) ||
+             inode.ops().Revalidate(inode, *answer.dentry) == Validity::kValid;
+    case Dcache::Found::kNegative:
+      return !inode.sb().Has(kSbRevalidate) ||
+             inode.ops().RevalidateMissing(inode, name) == Validity::kValid;
+    case Dcache::Found::kMiss:
+      break;
+  }
+  return false;
+}
+
+// A valid answer of the dcache as a result.
+Result<DentryRef> Take(Dcache::Answer answer) {
+  if (answer.kind == Dcache::Found::kNegative) return base::Err(Errno::kNoEnt);
+  return std::move(answer.dentry);
 }
 
 Result<DentryRef> LookupChild(Vfs& vfs, Dentry& dir, const Name& name) {
   Dcache::Answer answer = vfs.dcache().Lookup(dir, name);
-  if (answer.kind == Dcache::Found::kNegative) return base::Err(Errno::kNoEnt);
-  if (answer.kind == Dcache::Found::kPositive) {
-    if (StillValid(dir, *answer.dentry)) return std::move(answer.dentry);
-    vfs.dcache().Invalidate(*answer.dentry);
-  }
+  if (StillValid(dir, answer, name)) return Take(std::move(answer));
+  if (answer.kind == Dcache::Found::kPositive) vfs.dcache().Invalidate(*answer.dentry);
   base::WriteLock lock(dir.inode().sem());
   return LookupLocked(vfs, dir, name);
 }
@@ -209,11 +222,9 @@ Result<DentryRef> LookupLocked(Vfs& vfs, Dentry& dir, const Name& name) {
   Inode& inode = dir.inode();
   if (inode.dead()) return base::Err(Errno::kNoEnt);
   Dcache::Answer answer = vfs.dcache().Lookup(dir, name);
-  if (answer.kind == Dcache::Found::kNegative) return base::Err(Errno::kNoEnt);
-  if (answer.kind == Dcache::Found::kPositive) {
-    if (StillValid(dir, *answer.dentry)) return std::move(answer.dentry);
-    vfs.dcache().Forget(*answer.dentry);
-  }
+  if (StillValid(dir, answer, name)) return Take(std::move(answer));
+  if (answer.kind == Dcache::Found::kPositive) vfs.dcache().Forget(*answer.dentry);
+  if (answer.kind == Dcache::Found::kNegative) vfs.dcache().ForgetNegative(dir, name);
   SYNC_POINT(vfs.sync_points(), "walk:lookup:slow");
   Result<InodeRef> found = inode.ops().Lookup(inode, name);
   if (!found) {
