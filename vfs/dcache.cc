@@ -320,7 +320,8 @@ void Dcache::RemoveAlias(Inode& inode, Dentry& dentry) {
 DentryRef Dcache::AnyAlias(Inode& inode, const Dentry* other_than) {
   base::MutexLock lock(AliasLockOf(inode));
   for (Dentry* alias = inode.aliases_; alias != nullptr; alias = alias->next_alias_) {
-    if (alias == other_than || alias->unhashed()) continue;
+    // A root is nobody's name: it goes with its super block.
+    if (alias == other_than || alias->unhashed() || alias->is_root()) continue;
     if (alias->ref_.GetNotDead()) return DentryRef::Adopt(alias);
   }
   return nullptr;
