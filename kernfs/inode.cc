@@ -217,12 +217,14 @@ Status InodeOps::Permission(vfs::Inode& inode, unsigned want, const vfs::Creds& 
   return vfs::GenericPermission(Lookups::Attrs(inode), want, creds);
 }
 
-// The size of a control file cannot be changed: such a change is accepted and means nothing.
+// The size of a control file cannot be changed: such a change is accepted and means nothing, not
+// even for its times, so that writing with O_TRUNC leaves nothing behind.
 Status InodeOps::Setattr(vfs::Inode& inode, const vfs::SetAttr& attr) const {
   Root& root = Lookups::RootOf(inode);
   Transient& t = Lookups::Of(inode);
   const ActiveRef active(t);
   if (!active.ok()) return Err(Errno::kNoDev);
+  if (attr.size && !attr.mode && !attr.uid && !attr.gid) return {};
   const bool many = t.is_listed() && t.domain().owns() && (attr.uid || attr.gid);
   TRY(Lookups::AttrsOf(root).Set(t.identity(), attr,
                                  many ? AttrMap::Scope::kMany : AttrMap::Scope::kOne));

@@ -80,15 +80,21 @@ base::Ref<vfs::SuperBlock> Root::Super() {
   return super_ == nullptr ? nullptr : vfs::SuperBlock::TryGet(super_);
 }
 
-// The names by which an entry is cached, and all that is cached below them.
+// The names by which an entry is cached, and all that is cached below them. The top has no name:
+// what is below it goes.
 void Root::ForgetNames(const Identity& entry) {
   const base::Ref<vfs::SuperBlock> super = Super();
   if (super == nullptr) return;
+  vfs::Dcache& dcache = vfs().dcache();
+  if (entry == Identity{.domain = top_->id()}) {
+    dcache.ForEachChild(super->root(), [&dcache](vfs::Dentry& child) { dcache.Invalidate(child); });
+    return;
+  }
   const vfs::InodeRef inode =
       vfs().icache().Find(*super, InoOf(entry), [&entry](const vfs::Inode& each) {
         return each.priv<const Transient>().identity() == entry;
       });
-  if (inode != nullptr) vfs().dcache().InvalidateAliases(*inode);
+  if (inode != nullptr) dcache.InvalidateAliases(*inode);
 }
 
 }  // namespace dentree::kernfs
