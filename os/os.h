@@ -1,0 +1,84 @@
+// Os: a whole system in an object: a Vfs with the usual tree in it, and tracing. Umbrella of the
+// room.
+//
+//     auto os = os::Os::Boot().value();
+//     auto registration = os->registry().Register(my_tracepoint).value();
+//     auto task = os->NewTask();
+//     task->WriteFile("/sys/kernel/tracing/events/my/event/enable", "1");
+//
+// The tree:
+//     /                    ramfs, with /home /mnt /root /run and /tmp (1777)
+//     /proc                mounts, filesystems, meminfo, slabinfo, uptime, version, self/,
+//                          sys/vm/drop_caches, sys/fs/dentry-state
+//     /sys                 what is mounted on: kernel/tracing
+//     /sys/kernel/tracing  tracefs
+//
+// Thread safety: any thread; each Task as it says. Lifetime: many live in one process. Tasks, paths
+// and registrations of tracepoints end before their Os, which takes everything else down with it: a
+// debug build stops if anything of it was still in use.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/base.h"
+#include "eventfs/eventfs.h"
+#include "trace/trace.h"
+#include "tracefs/tracefs.h"
+#include "vfs/vfs.h"
+
+namespace dentree::os {
+
+using base::Errno;
+using base::Result;
+using base::Status;
+
+inline constexpr std::string_view kTracingDir = "/sys/kernel/tracing";
+
+struct Options {
+  // Texts of event catalogues (docs/event-catalogues.md), loaded in this order. One with an error
+  // in it is kInval; who wants to know which boots without and calls trace::LoadCatalogue.
+  std::vector<std::string_view> catalogues = {};
+  eventfs::Extras extras = eventfs::Extras::kNone;  // files that events have besides
+  size_t memory_limit = SIZE_MAX;                   // bytes, all caches together
+  size_t negative_limit = vfs::kDefaultNegativeLimit;
+  base::Clock* clock = nullptr;  // null: the real one; outlives the Os
+  uint64_t hash_seed = 0;        // 0: random
+};
+
+struct System;
+
+class Os {
+ public:
+  // kNoMem, or kInval for a catalogue.
+  static Result<std::unique_ptr<Os>> Boot(const Options& options = {});
+  ~Os();
+  Os(const Os&) = delete;
+  Os& operator=(const Os&) = delete;
+
+  vfs::Vfs& vfs() const { return *vfs_; }
+  trace::Registry& registry() const { return *registry_; }
+  tracefs::Tracefs& tracefs() const { return *tracefs_; }
+  base::FaultInjector& faults() const { return vfs_->faults(); }
+  base::SyncPoints& sync_points() const { return vfs_->sync_points(); }
+
+  // A caller in /.
+  std::unique_ptr<vfs::Task> NewTask(vfs::Creds creds = vfs::Creds::Root());
+
+ private:
+  explicit Os(const Options& options);
+  Status Start(const Options& options);
+  Status MakeTypes(const Options& options);
+  Status MakeTree();
+
+  // From the last to the first they go: nothing below needs what is above it.
+  const std::unique_ptr<vfs::Vfs> vfs_;
+  const std::unique_ptr<System> system_;
+  std::unique_ptr<trace::Registry> registry_;
+  std::unique_ptr<tracefs::Tracefs> tracefs_;
+};
+
+}  // namespace dentree::os

@@ -1,0 +1,24 @@
+// /sys: the places where file systems are mounted.
+
+#include "os/system_internal.h"
+
+namespace dentree::os {
+
+namespace {
+
+enum Object : kernfs::ObjectId { kKernelDir = 1, kTracingPlace };
+
+constexpr kernfs::DirType kPlaceType{};
+
+constexpr auto kKernelTable =
+    kernfs::MakeTable(kernfs::Subdir("tracing", 0755, kPlaceType, kTracingPlace));
+constexpr kernfs::DirType kKernelType{.table = kKernelTable};
+
+constexpr auto kSysTable =
+    kernfs::MakeTable(kernfs::Subdir("kernel", 0755, kKernelType, kKernelDir));
+
+}  // namespace
+
+constexpr kernfs::DirType kSysDir{.table = kSysTable};
+
+}  // namespace dentree::os
