@@ -42,10 +42,11 @@ class DirFileOps final : public vfs::FileOps {
     if (pos == 0 && sink.Emit(".", dir.ino(), vfs::FileType::kDir, 1)) pos = 1;
     if (pos == 1 && sink.Emit("..", ParentIno(file), vfs::FileType::kDir, 2)) pos = 2;
     if (pos < static_cast<int64_t>(DirIndex::kFirstCookie)) return pos;
+    char name[vfs::kNameMax];
     for (const auto& [cookie, dentry] : dir.priv<DirIndex>().From(static_cast<uint64_t>(pos))) {
       const auto next = static_cast<int64_t>(cookie + 1);
       if (dentry == nullptr) continue;
-      if (!sink.Emit(dentry->NameCopy(), dentry->inode().ino(), dentry->type(), next)) break;
+      if (!sink.Emit(dentry->CopyName(name), dentry->inode().ino(), dentry->type(), next)) break;
       pos = next;
     }
     return pos;
