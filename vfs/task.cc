@@ -52,18 +52,34 @@ Mode FsContext::SetUmask(Mode mask) {
 // --- FdTable
 // ---------------------------------------------------------------------------------------
 
-Result<int> FdTable::Install(FileRef file) {
+Result<FdTable::Room> FdTable::Reserve() {
   base::MutexLock lock(mutex_);
-  return InstallLocked(file, 0);
+  if (!HasRoomLocked()) return Err(Errno::kMFile);
+  ++reserved_;
+  return Room(*this);
+}
+
+FdTable::Room::~Room() {
+  if (table_ == nullptr) return;
+  base::MutexLock lock(table_->mutex_);
+  --table_->reserved_;
+}
+
+int FdTable::Install(FileRef file, Room room) {
+  base::MutexLock lock(mutex_);
+  room.table_ = nullptr;
+  --reserved_;
+  return InstallLocked(file, 0).value();
 }
 
 // Takes the file over only when there is room: its end must not come under the lock.
 Result<int> FdTable::InstallLocked(FileRef& file, size_t lowest) {
   size_t fd = lowest;
   while (fd < files_.size() && files_[fd] != nullptr) ++fd;
-  if (fd >= limit_) return Err(Errno::kMFile);
+  if (fd >= limit_ || !HasRoomLocked()) return Err(Errno::kMFile);
   if (fd >= files_.size()) files_.resize(fd + 1);
   files_[fd] = std::move(file);
+  ++open_;
   return static_cast<int>(fd);
 }
 
@@ -80,6 +96,7 @@ Status FdTable::Close(int fd) {
   const auto index = static_cast<size_t>(fd);
   if (fd < 0 || index >= files_.size() || files_[index] == nullptr) return Err(Errno::kBadF);
   closing = std::move(files_[index]);
+  --open_;
   return {};
 }
 
@@ -94,12 +111,12 @@ void FdTable::CloseAll() {
   std::vector<FileRef> closing;
   base::MutexLock lock(mutex_);
   closing.swap(files_);
+  open_ = 0;
 }
 
 size_t FdTable::open_count() const {
   base::MutexLock lock(mutex_);
-  return static_cast<size_t>(std::count_if(files_.begin(), files_.end(),
-                                           [](const FileRef& file) { return file != nullptr; }));
+  return open_;
 }
 
 // --- Task: places
@@ -175,6 +192,7 @@ Result<int> Task::OpenAt(int dir, std::string_view path, OpenFlags flags, Mode m
   } else if ((flags & O_CREAT) && (flags & O_DIRECTORY)) {
     return Err(Errno::kInval);
   }
+  FdTable::Room room = TRY(fds_.Reserve());
   FileRef file;
   if (flags & O_CREAT) {
     file = TRY(OpenOrCreate(dir, path, flags, mode));
@@ -185,7 +203,7 @@ Result<int> Task::OpenAt(int dir, std::string_view path, OpenFlags flags, Mode m
     const Path place = TRY(Walk(vfs_, context, path, walk));
     file = TRY(vfs_.ops().Open(place, flags, creds_));
   }
-  return fds_.Install(std::move(file));
+  return fds_.Install(std::move(file), std::move(room));
 }
 
 // open with O_CREAT: the last component may be missing, or a symlink to what is missing.

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/base.h"
@@ -52,7 +53,22 @@ class FsContext {
 class FdTable {
  public:
   explicit FdTable(size_t limit = kDefaultFdLimit) : limit_(limit) {}
-  Result<int> Install(FileRef file);
+
+  // The right to one more descriptor, had before the open whose effects could not be undone without
+  // one. Lifetime: within its table's.
+  class [[nodiscard]] Room {
+   public:
+    Room(Room&& other) noexcept : table_(std::exchange(other.table_, nullptr)) {}
+    Room& operator=(Room&&) = delete;
+    ~Room();
+
+   private:
+    friend class FdTable;
+    explicit Room(FdTable& table) : table_(&table) {}
+    FdTable* table_;
+  };
+  Result<Room> Reserve();  // kMFile
+  int Install(FileRef file, Room room);
   Result<FileRef> Get(int fd) const;  // kBadF
   Status Close(int fd);
   Result<int> Dup(int fd, int lowest);
@@ -60,10 +76,13 @@ class FdTable {
   size_t open_count() const;
 
  private:
+  bool HasRoomLocked() const DT_REQUIRES(mutex_) { return open_ + reserved_ < limit_; }
   Result<int> InstallLocked(FileRef& file, size_t lowest) DT_REQUIRES(mutex_);
 
   mutable base::Mutex<base::LockRank::kLeaf> mutex_;
   std::vector<FileRef> files_ DT_GUARDED_BY(mutex_);
+  size_t open_ DT_GUARDED_BY(mutex_) = 0;      // entries of files_ that are not null
+  size_t reserved_ DT_GUARDED_BY(mutex_) = 0;  // Rooms; open_ + reserved_ <= limit_
   const size_t limit_;
 };
 
