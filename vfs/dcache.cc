@@ -707,7 +707,7 @@ Status Dcache::ReadPath(const Dentry& dentry, const Dentry& top, ReversePath& pa
 
 Result<std::string> Dcache::PathOf(const Dentry& dentry, const Dentry& top) const {
   ReversePath path;
-  Status status;
+  Status status = base::Err(Errno::kAgain);
   for (int tries = 0; tries < kMaxPathTries; ++tries) {
     const uint32_t seq = rename_seq_.ReadBegin();
     path.Clear();
