@@ -678,7 +678,6 @@ class ReversePath {
     std::memcpy(buffer_ + at_, text.data(), text.size());
     return true;
   }
-  void Clear() { at_ = sizeof(buffer_); }
   std::string_view text() const { return {buffer_ + at_, sizeof(buffer_) - at_}; }
 
  private:
@@ -686,16 +685,24 @@ class ReversePath {
   size_t at_ = sizeof(buffer_);
 };
 
-// One try of PathOf: reads names without locks; the caller checks that no rename came between.
+// Reads names without locks, in an RCU section; the caller checks that no rename came between.
+// kAgain: one did, and what was above is gone.
 Status Dcache::ReadPath(const Dentry& dentry, const Dentry& top, ReversePath& path) {
-  for (const Dentry* at = &dentry; at != &top; at = at->parent()) {
-    if (at->is_root()) return {};
-    if (at->unhashed()) return base::Err(Errno::kNoEnt);
-    const uint32_t seq = Sample(*at);
+  const Dentry* parent = nullptr;
+  for (const Dentry* at = &dentry; at != &top; at = parent) {
     uint64_t words[kNameWords];
-    for (size_t i = 0; i < kNameWords; ++i) words[i] = at->name_[i].load(std::memory_order_acquire);
-    const size_t size = at->len_.load(std::memory_order_acquire);
-    if (Stale(*at, seq)) return base::Err(Errno::kAgain);
+    size_t size = 0;
+    uint32_t seq = 0;
+    do {
+      seq = Sample(*at);
+      parent = at->parent();
+      for (size_t i = 0; i < kNameWords; ++i)
+        words[i] = at->name_[i].load(std::memory_order_acquire);
+      size = at->len_.load(std::memory_order_acquire);
+    } while (Stale(*at, seq));
+    if (parent == nullptr) return base::Err(Errno::kAgain);
+    if (parent == at) return {};
+    if (at->unhashed()) return base::Err(Errno::kNoEnt);
     std::string_view name(reinterpret_cast<const char*>(words), size);
     if (size > Name::kInlineMax) {
       name = {reinterpret_cast<const ExternalName*>(words[kPrefixWords])->text(), size};
@@ -705,27 +712,25 @@ Status Dcache::ReadPath(const Dentry& dentry, const Dentry& top, ReversePath& pa
   return {};
 }
 
-Result<std::string> Dcache::PathOf(const Dentry& dentry, const Dentry& top) const {
+// A whole try of PathOf. kAgain: a rename came between.
+Result<std::string> Dcache::TryPathOf(const Dentry& dentry, const Dentry& top) const {
   ReversePath path;
-  Status status = base::Err(Errno::kAgain);
+  {
+    const base::RcuReadGuard guard(rcu_);
+    TRY(ReadPath(dentry, top, path));
+  }
+  return path.text().empty() ? std::string("/") : std::string(path.text());
+}
+
+Result<std::string> Dcache::PathOf(const Dentry& dentry, const Dentry& top) const {
   for (int tries = 0; tries < kMaxPathTries; ++tries) {
     const uint32_t seq = rename_seq_.ReadBegin();
-    path.Clear();
-    {
-      const base::RcuReadGuard guard(rcu_);
-      status = ReadPath(dentry, top, path);
-    }
-    if (!rename_seq_.ReadRetry(seq)) break;
-    status = base::Err(Errno::kAgain);
+    Result<std::string> path = TryPathOf(dentry, top);
+    const bool torn = !path && path.error() == Errno::kAgain;
+    if (!torn && !rename_seq_.ReadRetry(seq)) return path;
   }
-  if (!status && status.error() == Errno::kAgain) {
-    base::MutexLock no_renames(rename_mutex_);
-    const base::RcuReadGuard guard(rcu_);
-    path.Clear();
-    status = ReadPath(dentry, top, path);
-  }
-  TRY(status);
-  return path.text().empty() ? std::string("/") : std::string(path.text());
+  base::MutexLock no_renames(rename_mutex_);
+  return TryPathOf(dentry, top);
 }
 
 void Dcache::ForEachChild(Dentry& dir, absl::FunctionRef<void(Dentry&)> fn) {

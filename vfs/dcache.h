@@ -224,6 +224,7 @@ class Dcache {
   void FreeExternal(ExternalName* name);
   static void SetName(Dentry& dentry, const Name& name, ExternalName* external);
   static ExternalName* ExternalOf(const Dentry& dentry);
+  Result<std::string> TryPathOf(const Dentry& dentry, const Dentry& top) const;
   static Status ReadPath(const Dentry& dentry, const Dentry& top, ReversePath& path);
 
   Vfs& vfs_;
