@@ -48,6 +48,7 @@ void Root::DrainDomain(Node& node) {
 void Root::RemoveObject(ObjectId object) {
   base::AssertMayCallOut();
   DCHECK(object != kSelf && object <= kMaxObject);
+  entries_->MarkDead(object);
   while (const TransientRef t = entries_->FirstOfObject(object)) {
     t->Drain();
     entries_->Unpublish(*t);

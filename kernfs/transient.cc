@@ -211,6 +211,14 @@ size_t EntryIndex::KillQuietBatch(Node& domain) {
   return killed;
 }
 
+void EntryIndex::MarkDead(ObjectId object) {
+  base::MutexLock lock(lock_);
+  const auto fits = [object](const Transient& t) { return t.object() == object; };
+  for (Transient* t = table_.Find(object, fits); t != nullptr; t = table_.Find(object, fits, t)) {
+    t->SetState(Transient::kDead);
+  }
+}
+
 void EntryIndex::MarkStale(const Node* domain, ObjectId object) {
   base::MutexLock lock(lock_);
   const auto fits = [domain, object](const Transient& t) {

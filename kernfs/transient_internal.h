@@ -170,6 +170,8 @@ class EntryIndex {
   TransientRef Find(const Identity& identity);
   // Kills what is quiet of a domain on the spot; the rest is left to FirstOfDomain and Drain.
   void KillQuiet(Node& domain);
+  // Turns new operations away from everything about an object, before any of it is drained.
+  void MarkDead(ObjectId object);
   // Marks table entries with a `present` callback in directories about (domain, object).
   void MarkStale(const Node* domain, ObjectId object);
 

@@ -199,6 +199,23 @@ TEST_F(Race, LookupThatFoundAnEventVersusItsRemoval) {
   }
 }
 
+TEST_F(Race, LookupThatFindsAHeldFileAgainVersusItsRemoval) {
+  const std::string id = "/k/events/sched/sched_switch/id";
+  const int fd = task().Open(id, O_RDONLY).value();
+  root().PresenceChanged(ObjectOf(switch_));  // so that the next walk asks kernfs
+  sync().Stop("kernfs:lookup:found");
+  Result<vfs::Stat> stat = base::Err(Errno::kIo);
+  std::jthread looker([&] { stat = task().Stat(id); });
+  ASSERT_THAT(sync().WaitFor("kernfs:lookup:found"), IsOk());
+  std::jthread remover([&] { RemoveEvent(switch_); });
+  Linger();
+  sync().Release("kernfs:lookup:found");
+  looker.join();
+  remover.join();
+  EXPECT_THAT(stat, FailsWith(Errno::kNoEnt));
+  ExpectDead(fd);
+}
+
 TEST_F(Race, LookupThatFoundANodeVersusItsRemoval) {
   sync().Stop("kernfs:lookup:found");
   Result<vfs::Stat> stat = base::Err(Errno::kIo);
