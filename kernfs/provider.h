@@ -15,8 +15,10 @@
 //   2. Root::RemoveObject(id), holding no lock: waits for operations on the object in every domain,
 //      releases its open files, forgets its cached names;
 //   3. the registry frees it.
-// priv pointers given by Describe stay valid until step 2 has returned. How an object comes: the
-// registry adds it; nothing needs to be told.
+// Describe may hand out pointers to the object (priv) and look at it without the registry's lock:
+// both stay good until step 2 has returned. Find and List may not: there an object may be freed as
+// soon as the registry's lock is dropped, so they take ids and copy names under it. How an object
+// comes: the registry adds it; nothing needs to be told.
 //
 // Names: a registry refuses a name that the directory's table has, present or not
 // (EntryTable::Contains), so nothing is ever listed twice. Root creates no listed node over a name

@@ -19,13 +19,13 @@ uint64_t Registry::Add(std::string name, uint64_t system) {
   return events_.emplace(last_, std::move(event)).first->first;
 }
 
-Event* Registry::Find(std::string_view name, uint64_t system) const {
+uint64_t Registry::Find(std::string_view name, uint64_t system) const {
   ++calls_;
   base::MutexLock lock(mutex_);
   for (const auto& [id, event] : events_) {
-    if (event->system == system && event->name == name) return event.get();
+    if (event->system == system && event->name == name) return id;
   }
-  return nullptr;
+  return 0;
 }
 
 Event* Registry::Get(uint64_t id) const {
@@ -151,9 +151,9 @@ Presence IfHasId(const Dir& dir) {
 class EventProvider final : public Provider {
  public:
   std::optional<ObjectId> Find(const Dir& dir, std::string_view name) const override {
-    const Event* event = InstanceOf(dir.domain).registry.Find(name, SystemOf(dir));
-    if (event == nullptr) return std::nullopt;
-    return ObjectOf(event->id);
+    const uint64_t id = InstanceOf(dir.domain).registry.Find(name, SystemOf(dir));
+    if (id == 0) return std::nullopt;
+    return ObjectOf(id);
   }
   void List(const Dir& dir, ObjectId after, ChildSink& sink) const override {
     InstanceOf(dir.domain)

@@ -44,7 +44,8 @@ struct Event {
 class Registry {
  public:
   uint64_t Add(std::string name, uint64_t system = 0);
-  Event* Find(std::string_view name, uint64_t system = 0) const;
+  // Its id: an event may be gone as soon as the lock is dropped. 0: there is none.
+  uint64_t Find(std::string_view name, uint64_t system = 0) const;
   Event* Get(uint64_t id) const;
   // Marks dead; the event lives on until Free.
   std::unique_ptr<Event> Kill(uint64_t id);
