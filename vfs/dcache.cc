@@ -649,14 +649,16 @@ void Dcache::Exchange(Dentry& a, const Name& new_a, NewName plan_a, Dentry& b, c
 
 DentryRef Dcache::ParentOf(Dentry& dentry) {
   for (;;) {
-    DentryRef parent;
+    Dentry* seen = nullptr;
     {
       // A rename may take the dentry elsewhere, and the parent with its last child may end.
       const base::RcuReadGuard guard(rcu_);
-      Dentry* const seen = dentry.parent();
-      if (seen->ref_.GetNotDead()) parent = DentryRef::Adopt(seen);
+      seen = dentry.parent();
+      if (!seen->ref_.GetNotDead()) continue;
     }
-    if (parent == dentry.parent()) return parent;
+    if (seen == dentry.parent()) return DentryRef::Adopt(seen);
+    // It may be somebody's new dentry by now, without an inode: not for DentryRef to put.
+    Put(seen);
   }
 }
 
