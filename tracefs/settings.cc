@@ -85,7 +85,7 @@ std::string Settings::ClockText() const {
   std::string text;
   for (uint32_t i = 0; i < kTraceClocks.size(); ++i) {
     if (i != 0) text += ' ';
-    absl::StrAppendFormat(&text, i == chosen ? "[%s]" : "%s", kTraceClocks[i]);
+    text.append(i == chosen ? "[" : "").append(kTraceClocks[i]).append(i == chosen ? "]" : "");
   }
   return text += '\n';
 }

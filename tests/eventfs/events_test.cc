@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "tests/tracefs/tracefs_test.h"
+#include "tests/eventfs/tracefs_test.h"
 
 namespace dentree::eventfs {
 namespace {

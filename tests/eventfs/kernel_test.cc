@@ -12,7 +12,7 @@
 #include <map>
 
 #include "base/string_util.h"
-#include "tests/tracefs/tracefs_test.h"
+#include "tests/eventfs/tracefs_test.h"
 
 namespace dentree::eventfs {
 namespace {

@@ -1,6 +1,6 @@
 // The control files of a tracing directory: which there are, what they say and what they take.
 
-#include "tests/tracefs/tracefs_test.h"
+#include "tests/eventfs/tracefs_test.h"
 
 namespace dentree::tracefs {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <malloc.h>
 
-#include "tests/tracefs/tracefs_test.h"
+#include "tests/eventfs/tracefs_test.h"
 
 namespace dentree::tracefs {
 namespace {

@@ -1,6 +1,6 @@
 // The mount: options, owners, remounts.
 
-#include "tests/tracefs/tracefs_test.h"
+#include "tests/eventfs/tracefs_test.h"
 
 namespace dentree::tracefs {
 namespace {

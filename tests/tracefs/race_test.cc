@@ -4,7 +4,7 @@
 #include <set>
 #include <thread>
 
-#include "tests/tracefs/tracefs_test.h"
+#include "tests/eventfs/tracefs_test.h"
 
 namespace dentree::tracefs {
 namespace {

@@ -1,4 +1,4 @@
-#include "tests/tracefs/tracefs_test.h"
+#include "tests/eventfs/tracefs_test.h"
 
 #include "absl/strings/str_format.h"
 
