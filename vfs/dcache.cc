@@ -496,31 +496,40 @@ void Dcache::InvalidateAliases(Inode& inode) {
   while (const DentryRef alias = AnyAlias(inode, nullptr)) Invalidate(*alias);
 }
 
-// A child of `dir` that no one has come by since it was marked to die with its last reference;
-// marks it.
-DentryRef Dcache::TakeUnvisitedChild(Dentry& dir, Pins pins) {
-  base::MutexLock lock(dir.ref_);
-  for (Dentry* child = dir.first_child_; child != nullptr; child = child->next_sibling_) {
-    if (child->flags_.fetch_or(kDentryNoCache) & kDentryNoCache) continue;
-    if (pins == Pins::kDrop && (child->flags_.fetch_and(~kDentryPinned) & kDentryPinned)) {
-      return DentryRef::Adopt(child);  // the pin becomes the caller's reference
-    }
-    if (child->ref_.GetNotDead()) return DentryRef::Adopt(child);
-  }
-  return nullptr;
+// The child after `after` on the list, as NextChild, from now on to die with its last reference.
+DentryRef Dcache::CondemnChild(Dentry& dir, Dentry* after, Pins pins) {
+  DentryRef child = NextChild(dir, after);
+  if (child == nullptr) return child;
+  child->flags_.fetch_or(kDentryNoCache);
+  if (pins == Pins::kKeep) return child;
+  if (child->flags_.fetch_and(~kDentryPinned) & kDentryPinned) Put(child.get());
+  return child;
 }
 
-// Ends every dentry below `top` that nobody uses; those in use die with their last reference. Depth
-// first, without a stack: the way back is the parent.
+// Ends every dentry below `top` that nobody uses; those in use die with their last reference.
 void Dcache::DropBelow(Dentry& top, Pins pins) {
+  // What a rename moves out while we are there may lead astray: then once more from the top. Who
+  // renames faster than that finds leftovers in a tree that no lookup reaches, and reclaim finds
+  // them too.
+  for (int tries = 0; tries < kMaxDropTries; ++tries) {
+    if (TryDropBelow(top, pins)) return;
+  }
+}
+
+// One try, depth first without a stack: the way back is the parent. False: a rename came between.
+bool Dcache::TryDropBelow(Dentry& top, Pins pins) {
+  const uint32_t seq = rename_seq_.ReadBegin();
   DentryRef at = DentryRef::Share(&top);
   for (;;) {
-    if (DentryRef child = TakeUnvisitedChild(*at, pins)) {
-      at = std::move(child);
-      continue;
+    DentryRef next = CondemnChild(*at, nullptr, pins);
+    while (next == nullptr) {
+      if (at == &top) return !rename_seq_.ReadRetry(seq);
+      DentryRef parent = ParentOf(*at);
+      if (rename_seq_.ReadRetry(seq)) return false;
+      next = CondemnChild(*parent, at.get(), pins);
+      if (next == nullptr) at = std::move(parent);
     }
-    if (at == &top) return;
-    at = DentryRef::Share(at->parent());
+    at = std::move(next);
   }
 }
 

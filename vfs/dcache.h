@@ -171,6 +171,8 @@ class Dcache {
   static constexpr SlotTable::Entry kNegativeBit = 1;
   // Reads of a path's names before it keeps renames out.
   static constexpr int kMaxPathTries = 3;
+  // Walks of a tree that is dropped, before renames in it win.
+  static constexpr int kMaxDropTries = 16;
   using AliasLock = base::SpinLock<base::LockRank::kInode>;
   using RenameMutex = base::Mutex<base::LockRank::kRenameSeq>;
 
@@ -212,7 +214,8 @@ class Dcache {
   Dentry* Dispose(Dentry* dead);
   bool EvictIfUnused(Dentry& dentry);
   void DropBelow(Dentry& top, Pins pins);
-  DentryRef TakeUnvisitedChild(Dentry& dir, Pins pins);
+  bool TryDropBelow(Dentry& top, Pins pins);
+  DentryRef CondemnChild(Dentry& dir, Dentry* after, Pins pins);
   DentryRef NextChild(Dentry& dir, Dentry* after);
 
   void AddAlias(Inode& inode, Dentry& dentry);

@@ -494,6 +494,33 @@ TEST_F(Race, RevalidationVersusChangesBehindOurBackEndsInTheTruth) {
   EXPECT_OK(task().Stat("/r/d/f"));
 }
 
+TEST_F(Race, InvalidationVersusRenameOutOfTheTreeEnds) {
+  remote_.Make({Text("/a/x/y/f", "1"), Dir("/c")});
+  MountRemote();
+  std::atomic<bool> done{false};
+  InThreads(kThreads, [&](Task& t, int i) {
+    if (i == 0) {
+      for (int round = 0; round < kRounds / 4; ++round) {
+        (void)t.Stat("/r/a/x/y/f");
+        const auto a = t.Resolve("/r/a");
+        if (a) t.vfs().dcache().Invalidate(*a->dentry);
+      }
+      done = true;
+      return;
+    }
+    while (!done) {
+      if (i == 1) {
+        (void)t.Rename("/r/a/x", "/r/c/x");
+        (void)t.Rename("/r/c/x", "/r/a/x");
+      } else if (!t.Stat("/r/a/x/y/f")) {
+        (void)t.Stat("/r/c/x/y/f");
+      }
+    }
+  });
+  vfs().CheckInvariants();
+  EXPECT_TRUE(fs().Has("/r/a/x/y/f") || fs().Has("/r/c/x/y/f"));
+}
+
 TEST_F(Race, AppendersLoseNothing) {
   fs().Make({Text("/log", "")});
   InThreads(kThreads, [&](Task& t, int i) {
