@@ -65,6 +65,7 @@ base::Status Instance::Set(System& system, Switch to) {
 base::Status Instance::SetAll(Switch to) {
   MutexLock lock(registry_.mu_);
   if (!alive()) return Err(Errno::kNoDev);
+  if (registry_.enableable_ == 0) return {};
   return SwitchAllOfLocked(registry_.events_, to, [](const Event&) { return true; });
 }
 

@@ -59,7 +59,7 @@ class Instance : public RcuCounted<Instance> {
   base::Status Set(Event& event, Switch to);
   // All events of a system that can be enabled. kNoDev if it is removed, kInval if it has none.
   base::Status Set(System& system, Switch to);
-  // All events of the registry that can be enabled.
+  // All events of the registry that can be enabled, be there any or not.
   base::Status SetAll(Switch to);
 
   // What a write to set_event does: words separated by white space, each `[!]SYSTEM:EVENT`,

@@ -151,9 +151,7 @@ Result<size_t> SetEvent::Write(OpenFile& file, std::string_view in, uint64_t) co
 
 Status SetEvent::Opened(OpenFile& file) const {
   if (!file.writable() || (file.flags() & O_TRUNC) == 0) return {};
-  const Status off = DirOf(file).instance.SetAll(Switch::kOff);
-  // kInval: there is no event to turn off.
-  return off || off.error() == Errno::kInval ? Status() : off;
+  return DirOf(file).instance.SetAll(Switch::kOff);
 }
 
 template <Settings::PidList kList>

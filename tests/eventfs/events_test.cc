@@ -29,6 +29,8 @@ class WithExtras : public EventsTest {
   WithExtras() : EventsTest({.extras = Extras::kHist | Extras::kInject, .cpus = 2}) {}
 };
 
+class TracefsWithoutEvents : public tracefs::TracefsTest {};
+
 // --- Which files ---
 
 TEST_F(EventsTest, ThereAreThreeLevels) {
@@ -139,6 +141,14 @@ TEST_F(EventsTest, ASystemWithNothingToEnableSaysSo) {
   Add("quiet", "note", EventFlags::kId);
   EXPECT_THAT(Read("events/quiet/enable"), Holds("?\n"));
   EXPECT_THAT(Write("events/quiet/enable", "1"), FailsWith(Errno::kInval));
+}
+
+// Linux, which always has events, has no answer for this.
+TEST_F(TracefsWithoutEvents, AllOfNoneCanBeEnabled) {
+  EXPECT_THAT(Read("events/enable"), Holds("?\n"));
+  EXPECT_OK(Write("events/enable", "1"));
+  EXPECT_OK(Write("set_event", "", O_TRUNC));
+  EXPECT_THAT(Names("events"), UnorderedElementsAre("enable", "header_page", "header_event"));
 }
 
 // --- set_event and available_events ---
