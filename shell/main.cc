@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/string_util.h"
-#include "ramfs/ramfs.h"
+#include "os/os.h"
 #include "shell/shell.h"
 #include "vfs/vfs.h"
 
@@ -24,10 +24,13 @@ namespace {
 using shell::kSuccess;
 using shell::kUsageError;
 
-constexpr char kEvents = '\x02', kVersion = '\x03', kUser = '\x04';
+constexpr char kEvents = '\x02', kVersion = '\x03', kUser = '\x04', kHist = '\x05',
+               kInject = '\x06';
 constexpr shell::Option kOptions[] = {
     {'c', "", "run COMMANDS and exit; further arguments are $0, $1, ...", "COMMANDS"},
     {kEvents, "events", "load trace events from a catalogue (TSV); - is standard input", "FILE"},
+    {kHist, "hist", "give every event the file hist"},
+    {kInject, "inject", "give every event the file inject"},
     {kUser, "user", "be this user, without capabilities, instead of root", "UID[:GID]"},
     {kVersion, "version", "output version information and exit"},
 };
@@ -63,6 +66,7 @@ Examples:
 struct Wanted {
   std::optional<std::string> commands;  // -c
   std::optional<std::string> events;    // --events
+  eventfs::Extras extras = eventfs::Extras::kNone;
   vfs::Creds creds = vfs::Creds::Root();
   std::vector<std::string> operands;
 };
@@ -154,13 +158,25 @@ int RunShell(shell::Shell& shell, const Wanted& wanted) {
   return shell.Run(reader);
 }
 
-int Boot(const Wanted& wanted) {
-  auto system = vfs::Vfs::Create();
-  system->RegisterType(ramfs::Type());
-  if (const auto mounted = system->MountRoot("ramfs", ""); !mounted) {
-    return Complain("cannot mount /", shell::kFailure);
+// False after a message.
+bool LoadEvents(os::Os& os, const std::string& path) {
+  const auto text = ReadHostFile(path);
+  if (!text) {
+    (void)Complain(path + ": " + std::strerror(errno), shell::kFailure);
+    return false;
   }
-  shell::Shell shell(std::make_unique<vfs::Task>(*system, wanted.creds), shell::Streams::OfHost());
+  const auto loaded = trace::LoadCatalogue(os.registry(), *text);
+  if (!loaded) (void)Complain(path + ": " + loaded.error().ToString(), shell::kFailure);
+  return loaded.has_value();
+}
+
+int BootAndRun(const Wanted& wanted) {
+  const auto os = os::Os::Boot({.extras = wanted.extras});
+  if (!os) {
+    return Complain("cannot boot: " + std::string(base::ErrnoText(os.error())), shell::kFailure);
+  }
+  if (wanted.events && !LoadEvents(**os, *wanted.events)) return shell::kFailure;
+  shell::Shell shell((*os)->NewTask(wanted.creds), shell::Streams::OfHost());
   return RunShell(shell, wanted);
 }
 
@@ -186,9 +202,11 @@ int Main(std::vector<std::string> argv) {
     if (!creds) return RefuseUsage("invalid user: '" + *user + "'");
     wanted.creds = *creds;
   }
+  if (arguments->Has(kHist)) wanted.extras = wanted.extras | eventfs::Extras::kHist;
+  if (arguments->Has(kInject)) wanted.extras = wanted.extras | eventfs::Extras::kInject;
   // A pipe whose reader is gone is an error of write, not the end of the process.
   (void)::signal(SIGPIPE, SIG_IGN);
-  return Boot(wanted);
+  return BootAndRun(wanted);
 }
 
 }  // namespace
