@@ -57,10 +57,11 @@ int RunParsed(const Command& command, Call& call) {
   const Permute permute =
       command.parsing == Parsing::kOptionsFirst ? Permute::kOperandsLast : Permute::kAnywhere;
   std::vector<std::string> argv = call.argv;
-  for (std::string& arg : argv) {
-    const bool number =
-        arg.size() > 1 && arg.find_first_not_of("0123456789", 1) == std::string::npos;
-    if (command.parsing == Parsing::kNumberOption && arg[0] == '-' && number) arg.insert(1, "n");
+  if (command.parsing == Parsing::kNumberOption && argv.size() > 1) {
+    std::string& first = argv[1];
+    const bool number = first.size() > 1 && first[0] == '-' &&
+                        first.find_first_not_of("0123456789", 1) == std::string::npos;
+    if (number) first = "-n" + first.substr(1);
   }
   auto arguments = ParseArguments(command.options, argv, permute);
   if (!arguments) return call.FailUsage(arguments.error());

@@ -67,7 +67,7 @@ struct Command {
   enum class Parsing : uint8_t {
     kOptions,       // args holds options and operands
     kOptionsFirst,  // likewise, and the first operand ends the options
-    kNumberOption,  // as kOptions, and -NUM is -n NUM
+    kNumberOption,  // as kOptions, and a first argument -NUM is -n NUM
     kRaw,           // the command reads argv itself; --help alone still asks for help
     kLiteral,       // the command reads argv itself, --help included
   };

@@ -375,7 +375,9 @@ Result<vfs::Mode> ParseMode(std::string_view text, vfs::Mode old, vfs::Mode umas
   if (!text.empty() && text.find_first_not_of("01234567") == std::string_view::npos) {
     const uint64_t mode = TRY(base::ParseU64(text, 8));
     if (mode > 07777) return Err(Errno::kInval);
-    return static_cast<vfs::Mode>(type | mode);
+    // Up to four digits say nothing of a directory's set-ID bits.
+    const vfs::Mode kept = vfs::IsDir(old) && text.size() < 5 ? old & 06000 : 0;
+    return static_cast<vfs::Mode>(type | kept | mode);
   }
   vfs::Mode mode = old;
   while (true) {

@@ -69,6 +69,7 @@ class Copier {
   Call& call_;
   vfs::Task& task_;
   const CopyRules rules_;
+  std::string src_top_, dst_top_;  // the operands, for messages
   std::vector<vfs::Ino>
       made_;  // directories created by this copy: not to be copied into themselves
 };
@@ -155,10 +156,6 @@ bool Copier::CopySymlink(const std::string& src, const std::string& dst) {
 
 bool Copier::CopyDirectory(const std::string& src, const vfs::Stat& from, const std::string& dst,
                            size_t depth) {
-  if (rules_.directories == CopyRules::Directories::kRefuse) {
-    (void)call_.Fail(absl::StrFormat("-r not specified; omitting directory '%s'", src));
-    return false;
-  }
   if (depth == kMaxTreeDepth) return Refuse("cannot access", src, Errno::kNameTooLong);
   if (const auto made = task_.Mkdir(dst, (from.mode & 0777) | 0700);
       !made && made.error() != Errno::kExist) {
@@ -176,23 +173,30 @@ bool Copier::CopyDirectory(const std::string& src, const vfs::Stat& from, const 
 }
 
 bool Copier::Copy(const std::string& src, const std::string& dst, size_t depth) {
+  if (depth == 0) {
+    src_top_ = src;
+    dst_top_ = dst;
+  }
   const bool follow = rules_.links == CopyRules::Links::kFollow;
   const auto from = follow ? task_.Stat(src) : task_.Lstat(src);
   if (!from) return Refuse("cannot stat", src, from.error());
   for (vfs::Ino ino : made_) {
     if (vfs::IsDir(from->mode) && ino == from->ino) {
       (void)call_.Fail(
-          absl::StrFormat("cannot copy a directory, '%s', into itself, '%s'", src, dst));
+          absl::StrFormat("cannot copy a directory, '%s', into itself, '%s'", src_top_, dst_top_));
       return false;
     }
   }
+  const bool is_dir = vfs::IsDir(from->mode);
+  if (is_dir && rules_.directories == CopyRules::Directories::kRefuse) {
+    (void)call_.Fail(absl::StrFormat("-r not specified; omitting directory '%s'", src));
+    return false;
+  }
   if (!MayReplace(src, *from, dst)) return rules_.existing == CopyRules::Existing::kKeep;
   if (rules_.report == CopyRules::Report::kNames) {
-    const bool omitted =
-        vfs::IsDir(from->mode) && rules_.directories == CopyRules::Directories::kRefuse;
-    if (!omitted) call_.out.Put(absl::StrFormat("'%s' -> '%s'\n", src, dst));
+    call_.out.Put(absl::StrFormat("'%s' -> '%s'\n", src, dst));
   }
-  if (vfs::IsDir(from->mode)) return CopyDirectory(src, *from, dst, depth);
+  if (is_dir) return CopyDirectory(src, *from, dst, depth);
   if (vfs::IsSymlink(from->mode)) return CopySymlink(src, dst);
   return CopyFile(src, *from, dst);
 }
@@ -219,6 +223,10 @@ std::optional<std::vector<Move>> Destinations(Call& call) {
   const bool into = st && vfs::IsDir(st->mode) && !call.Has('T');
   if (names.size() > 2 && !into) {
     (void)call.Fail(absl::StrFormat("target '%s'", last), st ? Errno::kNotDir : st.error());
+    return std::nullopt;
+  }
+  if (!st && st.error() != Errno::kNoEnt) {
+    (void)call.Fail(absl::StrFormat("cannot stat '%s'", last), st.error());
     return std::nullopt;
   }
   std::vector<Move> moves;

@@ -240,7 +240,8 @@ uint64_t Grep::SearchLines(const std::string& path, Source& source) {
     if (call_.Has('q') || call_.Has('l') || call_.Has('L')) break;
     if (Summarises()) continue;
     if (line->find('\0') != std::string::npos) {
-      call_.out.Put(absl::StrFormat("grep: %s: binary file matches\n",
+      call_.out.Flush();
+      call_.err.Put(absl::StrFormat("grep: %s: binary file matches\n",
                                     path == "-" ? std::string("(standard input)") : path));
       break;
     }

@@ -256,6 +256,18 @@ void Lister::ShowLong(const std::vector<Entry>& entries) {
   }
 }
 
+// From one column of the screen to another, with tabs where they pay, as ls does.
+std::string Blanks(size_t from, size_t to) {
+  constexpr size_t kTab = 8;
+  std::string blanks;
+  while (from < to) {
+    const bool tab = to / kTab > (from + 1) / kTab;
+    blanks += tab ? '\t' : ' ';
+    from = tab ? (from / kTab + 1) * kTab : from + 1;
+  }
+  return blanks;
+}
+
 void Lister::ShowColumns(const std::vector<Entry>& entries) {
   const size_t room = call_.out.sink().columns();
   std::vector<std::string> cells;
@@ -275,9 +287,13 @@ void Lister::ShowColumns(const std::vector<Entry>& entries) {
   }
   for (size_t row = 0; row < rows; ++row) {
     std::string line;
+    size_t column = 0;  // where this cell begins on the screen
     for (size_t i = row; i < cells.size(); i += rows) {
-      const bool last = i + rows >= cells.size();
-      absl::StrAppendFormat(&line, "%-*s", last ? 0 : static_cast<int>(widths[i / rows]), cells[i]);
+      line += cells[i];
+      if (i + rows < cells.size()) {
+        line += Blanks(column + cells[i].size(), column + widths[i / rows]);
+        column += widths[i / rows];
+      }
     }
     call_.out.Put(line + "\n");
   }

@@ -22,7 +22,6 @@ constexpr Option kOptions[] = {
 };
 
 constexpr std::string_view kDefault =
-    "  File: %N\n"
     "  Size: %-10s\tBlocks: %-10b IO Block: %-6o %F\n"
     "Device: %Hd,%Ld\tInode: %-10i  Links: %h\n"
     "Access: (%04a/%10.10A)  Uid: (%5u/%8U)   Gid: (%5g/%8G)\n"
@@ -41,10 +40,16 @@ std::string FullTime(int64_t ns) {
          TimeText(ns, " %z");
 }
 
-std::string QuotedName(Call& call, const std::string& path, const vfs::Stat& st) {
-  if (!vfs::IsSymlink(st.mode)) return path;
+enum class Quotes : uint8_t { kNone, kSingle };
+
+// The name, and of a symlink its target.
+std::string NameAndTarget(Call& call, const std::string& path, const vfs::Stat& st, Quotes quotes) {
+  const auto show = [quotes](const std::string& name) {
+    return quotes == Quotes::kSingle ? Quote(name) : name;
+  };
+  if (!vfs::IsSymlink(st.mode)) return show(path);
   const auto target = call.task().Readlink(path);
-  return target ? absl::StrFormat("%s -> %s", path, *target) : path;
+  return target ? show(path) + " -> " + show(*target) : show(path);
 }
 
 // The value of one directive of a file's format; nothing if there is no such directive.
@@ -83,7 +88,7 @@ std::optional<std::string> FileValue(Call& call, const std::string& path, const 
     case 'n':
       return path;
     case 'N':
-      return QuotedName(call, path, st);
+      return NameAndTarget(call, path, st, Quotes::kSingle);
     case 'o':
       return std::to_string(st.blksize);
     case 'r':
@@ -204,6 +209,9 @@ std::string Escapes(std::string_view text) {
 void StatFile(Call& call, const std::string& path, std::string_view format) {
   const auto st = call.Has('L') ? call.task().Stat(path) : call.task().Lstat(path);
   if (!st) return (void)call.Fail(absl::StrFormat("cannot statx '%s'", path), st.error());
+  if (format == kDefault) {
+    call.out.Put("  File: " + NameAndTarget(call, path, *st, Quotes::kNone) + "\n");
+  }
   call.out.Put(Format(
       format, [&](std::string_view directive) { return FileValue(call, path, *st, directive); }));
 }

@@ -252,6 +252,7 @@ constexpr Option kWcOptions[] = {
 struct Counts {
   uint64_t lines = 0, words = 0, bytes = 0;
   bool in_word = false;
+  bool of_unknown_size = false;  // how many digits it takes could not be known before
   std::string name;
 
   void Add(std::string_view text) {
@@ -265,7 +266,8 @@ struct Counts {
   }
 };
 
-// One column is as wide as its number; several are aligned to the widest, input to at least seven.
+// One column is as wide as its number; several are aligned to the widest, with seven
+// digits at least for what is no regular file.
 void PrintCounts(Call& call, const std::vector<Counts>& rows) {
   const bool all = call.args.LastOf("clw") == 0;
   const bool columns[] = {all || call.Has('l'), all || call.Has('w'), all || call.Has('c')};
@@ -273,7 +275,7 @@ void PrintCounts(Call& call, const std::vector<Counts>& rows) {
   int width = 1;
   for (const Counts& row : rows) {
     if (alone) break;
-    if (row.name.empty() || row.name == "-") width = std::max(width, 7);
+    if (row.of_unknown_size) width = std::max(width, 7);
     width = std::max(width, static_cast<int>(std::to_string(row.bytes).size()));
   }
   for (const Counts& row : rows) {
@@ -294,6 +296,7 @@ int RunWc(Call& call) {
     if (!input) continue;
     Counts counts;
     if (!call.operands().empty()) counts.name = path;
+    counts.of_unknown_size = !input->source->FileSize();
     ForEachChunk(call, path, *input->source,
                  [&](std::string_view text) { return counts.Add(text), true; });
     rows.push_back(std::move(counts));

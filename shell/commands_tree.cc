@@ -171,8 +171,8 @@ void CachedTree::Children(const vfs::Path& place, size_t depth) {
   const std::vector<Child> children = ChildrenOf(*place.dentry);
   for (size_t i = 0; i < children.size() && !call_.Stopped(); ++i) {
     const bool last = i + 1 == children.size();
-    vfs::Path child{place.mount, children[i].dentry};
-    printer_.Line(Label(children[i].name, *child.dentry), last);
+    printer_.Line(Label(children[i].name, *children[i].dentry), last);
+    const vfs::Path child{place.mount, children[i].dentry};
     if (!child.dentry->is_dir() || depth == max_depth_) continue;
     printer_.Enter(last);
     Children(child, depth + 1);

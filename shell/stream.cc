@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -100,6 +101,12 @@ Status StringSink::Write(std::string_view bytes) {
 
 bool HostSource::is_terminal() const { return ::isatty(fd_) == 1; }
 
+std::optional<uint64_t> HostSource::FileSize() const {
+  struct stat st{};
+  if (::fstat(fd_, &st) != 0 || !S_ISREG(st.st_mode)) return std::nullopt;
+  return static_cast<uint64_t>(st.st_size);
+}
+
 Result<size_t> HostSource::Fill(std::span<char> out) {
   while (true) {
     if (interrupt_ != nullptr) {
@@ -130,6 +137,12 @@ Status HostSink::Write(std::string_view bytes) {
 }
 
 TaskSource::~TaskSource() { (void)task_.Close(fd_); }
+
+std::optional<uint64_t> TaskSource::FileSize() const {
+  const auto st = task_.Fstat(fd_);
+  if (!st || !vfs::IsRegular(st->mode)) return std::nullopt;
+  return st->size;
+}
 
 Result<size_t> TaskSource::Fill(std::span<char> out) {
   return task_.Read(fd_, std::as_writable_bytes(out));

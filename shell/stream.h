@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,9 @@ class Source {
   virtual bool is_terminal() const { return false; }
   // From now on reads that wait end with kIntr when this becomes true. Some never wait.
   virtual void WatchInterrupt(std::shared_ptr<const Interrupt>) {}
+
+  // The size of the regular file this reads; nothing for what is none.
+  virtual std::optional<uint64_t> FileSize() const { return std::nullopt; }
 
   // At least one byte, or 0 at the end.
   base::Result<size_t> Read(std::span<char> out);
@@ -85,6 +89,7 @@ class HostSource final : public Source {
  public:
   explicit HostSource(int fd) : fd_(fd) {}
   bool is_terminal() const override;
+  std::optional<uint64_t> FileSize() const override;
   void WatchInterrupt(std::shared_ptr<const Interrupt> interrupt) override {
     interrupt_ = std::move(interrupt);
   }
@@ -111,6 +116,7 @@ class TaskSource final : public Source {
  public:
   TaskSource(vfs::Task& task, int fd) : task_(task), fd_(fd) {}
   ~TaskSource() override;
+  std::optional<uint64_t> FileSize() const override;
 
  private:
   base::Result<size_t> Fill(std::span<char> out) override;

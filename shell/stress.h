@@ -38,8 +38,9 @@ struct StressOptions {
   enum class Check : uint8_t { kNone, kAtEnd } check = Check::kAtEnd;
   std::string tree = "/stress";  // made for the run and removed: must not exist
   std::string instances = "/sys/kernel/tracing/instances";  // left out if it does not exist
-  std::function<void(const StressProgress&)> on_progress;   // every second, on the caller's thread
-  const Interrupt* interrupt = nullptr;                     // ends the run early
+  std::function<void(const StressProgress&)> on_progress =
+      {};                                // every second, on the caller's thread
+  const Interrupt* interrupt = nullptr;  // ends the run early
 };
 
 struct StressReport {
