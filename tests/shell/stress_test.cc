@@ -1,0 +1,75 @@
+#include "shell/stress.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "os/os.h"
+#include "tests/shell/shell_test.h"
+
+namespace dentree::shell {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Key;
+
+constexpr auto kShort = std::chrono::milliseconds(700);
+
+class StressTest : public ShellTest {};
+
+TEST_F(StressTest, RamfsAnswersAsDocumentedAndLeavesNothingBehind) {
+  const auto report = RunStress(task(), {.threads = 4, .duration = kShort, .seed = 1});
+  ASSERT_OK(report);
+  EXPECT_TRUE(report->passed()) << Describe(*report);
+  EXPECT_EQ(report->before, report->after);
+  EXPECT_THAT(report->answers, Contains(Key("rename")));
+  EXPECT_FALSE(task().Stat("/stress").has_value());
+}
+
+TEST_F(StressTest, AnErrorThatIsNotDocumentedIsAViolation) {
+  // A file system that is full: nothing in the table lets a write or a mkdir say so.
+  ASSERT_EQ(Run("mkdir /small; mount -t ramfs -o size=4k,nr_inodes=8 none /small").status, 0);
+  const auto report =
+      RunStress(task(), {.threads = 2, .duration = kShort, .seed = 1, .tree = "/small/stress"});
+  ASSERT_OK(report);
+  EXPECT_FALSE(report->passed());
+  EXPECT_THAT(Describe(*report), HasSubstr("ENOSPC"));
+  EXPECT_LE(report->violations.size(), kMaxToldViolations);
+  ASSERT_EQ(Run("umount /small").status, 0);
+}
+
+TEST_F(StressTest, WhatCannotBeginIsAnError) {
+  ASSERT_OK(task().Mkdir("/stress", 0755));
+  EXPECT_THAT(RunStress(task(), {}), fixture::FailsWith(base::Errno::kExist));
+  EXPECT_THAT(Run("stress --seconds 1").err, HasSubstr("stress: cannot prepare: File exists\n"));
+}
+
+TEST_F(StressTest, TheCommandChecksItsOptions) {
+  EXPECT_EQ(Run("stress --threads 0").status, 1);
+  EXPECT_THAT(Run("stress --threads 0").err,
+              HasSubstr("stress: invalid number '0': expected 1 to 1024\nTry 'stress --help'"));
+  EXPECT_THAT(Run("stress x").err, HasSubstr("extra operand 'x'"));
+}
+
+TEST_F(StressTest, AnInterruptEndsTheRun) {
+  const Interrupt interrupt{true};
+  StressOptions options{.duration = std::chrono::seconds(60)};
+  options.interrupt = &interrupt;
+  const auto report = RunStress(task(), options);
+  ASSERT_OK(report);
+  EXPECT_LT(report->seconds, 30);
+}
+
+// Instances made and removed under those who hold their files open.
+TEST(StressOs, InstancesAnswerAsDocumentedAndLeaveNothingBehind) {
+  const auto os = os::Os::Boot();
+  ASSERT_OK(os);
+  const auto task = (*os)->NewTask();
+  const auto report = RunStress(*task, {.threads = 4, .duration = kShort, .seed = 2});
+  ASSERT_OK(report);
+  EXPECT_TRUE(report->passed()) << Describe(*report);
+  EXPECT_THAT(report->answers, Contains(Key("instances: read")));
+  EXPECT_THAT(report->answers, Contains(Key("instances: rmdir")));
+}
+
+}  // namespace
+}  // namespace dentree::shell
