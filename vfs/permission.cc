@@ -73,7 +73,7 @@ Status MayDelete(const Path& dir, Dentry& victim, const Creds& creds) {
 }
 
 Status MayCreate(const Path& dir, const Creds& creds) {
-  if (dir.inode().dead()) return base::Err(Errno::kNoEnt);
+  if (dir.inode().dead() || dir.dentry->unhashed()) return base::Err(Errno::kNoEnt);
   return MayAccessInode(dir.inode(), kMayWrite | kMayExec, creds);
 }
 

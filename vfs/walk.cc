@@ -220,7 +220,9 @@ Status Walker::WalkLast() {
 
 Result<DentryRef> LookupLocked(Vfs& vfs, Dentry& dir, const Name& name) {
   Inode& inode = dir.inode();
-  if (inode.dead()) return base::Err(Errno::kNoEnt);
+  // One that the cache forgot is as good as removed: its successor in the cache would not hear of
+  // changes.
+  if (inode.dead() || dir.unhashed()) return base::Err(Errno::kNoEnt);
   Dcache::Answer answer = vfs.dcache().Lookup(dir, name);
   if (StillValid(dir, answer, name)) return Take(std::move(answer));
   if (answer.kind == Dcache::Found::kPositive) vfs.dcache().Forget(*answer.dentry);
