@@ -392,7 +392,10 @@ constinit const Command kChmodCommand{
     .name = "chmod",
     .summary = "change file mode bits",
     .synopsis = "[OPTION]... MODE[,MODE]... FILE...",
-    .details = "MODE is octal, or [ugoa]*([-+=]([rwxXst]*|[ugo]))+.",
+    .details =
+        "MODE is octal, or clauses such as u+x,g=rw,o-rwx,a=rX: of whom (ugoa), + - or =, and "
+        "what\n"
+        "(letters of rwxXst, or u, g or o for what that one has).",
     .options = kChmodOptions,
     .parsing = Command::Parsing::kRaw,
     .usage_status = 1,

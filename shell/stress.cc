@@ -394,10 +394,8 @@ std::vector<std::string> InstancePaths(vfs::Task& task, const std::string& insta
   std::string dir = "events";
   add_files("");
   for (int level = 0; level < 3 && !dir.empty(); ++level) {
-    const std::string below = first_dir(dir);
-    // Without a single event there is nothing that events/enable could switch: it refuses.
-    if (level > 0 || !below.empty()) add_files(dir);
-    dir = below;
+    add_files(dir);
+    dir = first_dir(dir);
   }
   // What waits for data would hold its thread until somebody writes some.
   std::erase_if(paths,
