@@ -18,7 +18,10 @@ std::optional<std::string> StreamReader::ReadLine(Prompt prompt) {
   const Streams& streams = shell_.streams();
   if (interactive()) (void)streams.out->Write(shell_.PromptText(prompt));
   auto line = streams.in->ReadLine();
-  if (!line && line.error() == base::Errno::kIntr) return "";
+  if (!line && line.error() == base::Errno::kIntr) {
+    (void)streams.out->Write("\n");
+    return "";
+  }
   if (!line || line->empty()) return std::nullopt;
   if (line->back() == '\n') line->pop_back();
   return *std::move(line);

@@ -134,12 +134,11 @@ class InterruptWatcher {
 };
 
 int RunInput(shell::Shell& shell) {
-  if (auto terminal = shell::NewTerminalReader(shell)) {
-    const InterruptWatcher watcher(shell.interrupt());
-    return shell.Run(*terminal);
-  }
-  shell::StreamReader reader(shell);
-  return shell.Run(reader);
+  shell::StreamReader plain(shell);
+  if (!plain.interactive()) return shell.Run(plain);
+  const InterruptWatcher watcher(shell.interrupt());
+  const auto terminal = shell::NewTerminalReader(shell);
+  return shell.Run(terminal != nullptr ? *terminal : plain);
 }
 
 int RunShell(shell::Shell& shell, const Wanted& wanted) {

@@ -83,7 +83,7 @@ TerminalReader& TerminalReader::Of(EditLine* el) {
 
 unsigned char TerminalReader::OnInterrupt(EditLine* el, int) {
   Of(el).shell_.interrupt().store(true, std::memory_order_relaxed);
-  (void)std::fputs("^C", stdout);
+  (void)std::fputs("^C\n", stdout);
   return CC_NEWLINE;
 }
 
