@@ -149,7 +149,7 @@ std::optional<std::vector<Entry>> Lister::Read(const std::string& dir, int sever
 void Lister::Sort(std::vector<Entry>& entries) const {
   const char key = call_.args.LastOf("StU");
   if (key == 'U') return;
-  std::stable_sort(entries.begin(), entries.end(), [key](const Entry& a, const Entry& b) {
+  std::sort(entries.begin(), entries.end(), [key](const Entry& a, const Entry& b) {
     if (key == 'S' && a.st.size != b.st.size) return a.st.size > b.st.size;
     if (key == 't' && a.st.times.mtime != b.st.times.mtime)
       return a.st.times.mtime > b.st.times.mtime;
