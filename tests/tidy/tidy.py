@@ -19,7 +19,7 @@ import sys
 MAX_FUNCTION_LINES = 70
 # Rooms of one floor: neither includes the other.
 SAME_FLOOR = {frozenset(("ramfs", "kernfs"))}
-OPEN_TO_ALL_ROOMS = ("tests", "bench", "examples")
+OPEN_TO_ALL_ROOMS = ("tests", "bench", "examples", "pch")
 OTHERS_HEADERS = ("absl", "gtest", "gmock")
 CODE = (".h", ".cc")
 TEXT = CODE + (".py", ".md", ".build", ".txt", ".tsv", ".yml")
@@ -118,9 +118,9 @@ def check_all_compiled(tree):
     """Every source is named in a meson.build, so that none rots unseen."""
     for path in tree.files((".cc",)):
         folder = path.parent if (tree.root / path.parent / "meson.build").exists() else path.parent.parent
-        build = tree.root / folder / "meson.build"
         names = {path.name, str(path), path.stem, path.stem.removesuffix("_test")}
-        if not build.exists() or not names & set(re.findall(r"'([^']*)'", build.read_text())):
+        builds = [b for b in {folder / "meson.build", pathlib.Path("meson.build")} if (tree.root / b).exists()]
+        if not names & {word for b in builds for word in re.findall(r"'([^']*)'", tree.text(b))}:
             yield f"{path}:1: no meson.build compiles it"
 
 
