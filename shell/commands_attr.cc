@@ -314,8 +314,9 @@ std::optional<int64_t> ParseStamp(const std::string& given, int64_t now) {
   if (text.size() == 8) text = TimeText(now, "%Y") + text;
   if (text.size() == 10) text = (text < "69" ? "20" : "19") + text;
   if (text.size() != 12) return std::nullopt;
+  text += seconds;
   std::tm local{};
-  const char* end = ::strptime((text + seconds).c_str(), "%Y%m%d%H%M%S", &local);
+  const char* end = ::strptime(text.c_str(), "%Y%m%d%H%M%S", &local);
   if (end == nullptr || *end != '\0') return std::nullopt;
   return FromLocal(local);
 }
@@ -350,20 +351,24 @@ std::optional<vfs::SetAttr> WantedTimes(Call& call) {
   return times;
 }
 
+vfs::Status TouchOne(Call& call, const std::string& path, const vfs::SetAttr& times) {
+  vfs::Task& task = call.task();
+  const vfs::Status set = task.SetTimes(path, times);
+  if (set || set.error() != Errno::kNoEnt) return set;
+  if (call.Has('c')) return {};
+  TRY(task.Close(TRY(task.Open(path, O_WRONLY | O_CREAT, 0666))));
+  return times.times_are_now ? vfs::Status() : task.SetTimes(path, times);
+}
+
 int RunTouch(Call& call) {
   if (call.operands().empty()) return call.FailUsage("missing file operand");
   const auto times = WantedTimes(call);
   if (!times) return call.status();
-  vfs::Task& task = call.task();
   for (const std::string& path : call.operands()) {
-    Status set = task.SetTimes(path, *times);
-    if (!set && set.error() == Errno::kNoEnt) {
-      if (call.Has('c')) continue;
-      const auto fd = task.Open(path, O_WRONLY | O_CREAT, 0666);
-      set = fd ? task.Close(*fd) : Status(Err(fd.error()));
-      if (set && !times->times_are_now) set = task.SetTimes(path, *times);
+    const vfs::Status touched = TouchOne(call, path, *times);
+    if (!touched) {
+      (void)call.Fail(absl::StrFormat("cannot touch '%s'", path), touched.error());
     }
-    if (!set) (void)call.Fail(absl::StrFormat("cannot touch '%s'", path), set.error());
   }
   return call.status();
 }

@@ -4,6 +4,7 @@
 #include "absl/strings/str_format.h"
 #include "shell/commands_internal.h"
 #include "shell/format_internal.h"
+#include "shell/remove_tree.h"
 #include "shell/shell.h"
 
 namespace dentree::shell {
@@ -141,27 +142,18 @@ bool RefuseRemoval(Call& call, const std::string& path, Errno error) {
   return false;
 }
 
-bool RemoveName(Call& call, const std::string& path, vfs::FileType type) {
-  const bool dir = type == vfs::FileType::kDir;
-  const auto removed = dir ? call.task().Rmdir(path) : call.task().Unlink(path);
+bool TellRemoval(Call& call, const std::string& path, vfs::FileType type, vfs::Status removed) {
   if (!removed) return RefuseRemoval(call, path, removed.error());
   if (call.name() == "rm" && call.Has('v')) {
+    const bool dir = type == vfs::FileType::kDir;
     call.out.Put(absl::StrFormat("removed %s'%s'\n", dir ? "directory " : "", path));
   }
   return true;
 }
 
-bool RemoveBelow(Call& call, const std::string& path, vfs::FileType type, size_t depth) {
-  if (type != vfs::FileType::kDir) return RemoveName(call, path, type);
-  const auto entries = call.task().ListDir(path);
-  if (!entries) return RefuseRemoval(call, path, entries.error());
-  if (depth == kMaxTreeDepth) return RefuseRemoval(call, path, Errno::kNameTooLong);
-  bool empty = true;
-  for (const vfs::DirEntry& entry : *entries) {
-    if (call.Stopped()) return false;
-    empty &= RemoveBelow(call, JoinPath(path, entry.name), entry.type, depth + 1);
-  }
-  return empty && RemoveName(call, path, type);
+bool RemoveName(Call& call, const std::string& path, vfs::FileType type) {
+  const bool dir = type == vfs::FileType::kDir;
+  return TellRemoval(call, path, type, dir ? call.task().Rmdir(path) : call.task().Unlink(path));
 }
 
 // What rm never removes, with the reason said; true: it was such a path.
@@ -266,7 +258,11 @@ int RunLn(Call& call) {
 }  // namespace
 
 bool RemoveTree(Call& call, const std::string& path) {
-  return RemoveBelow(call, path, vfs::FileType::kDir, 0);
+  return RemoveTree(call.task(), path,
+                    [&call](const std::string& at, vfs::FileType type, vfs::Status removed) {
+                      (void)TellRemoval(call, at, type, removed);
+                      return !call.Stopped();
+                    });
 }
 
 constinit const Command kMkdirCommand{

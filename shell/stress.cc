@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_format.h"
 #include "shell/format_internal.h"
+#include "shell/remove_tree.h"
 
 namespace dentree::shell {
 
@@ -32,6 +33,7 @@ enum class Op : uint8_t {
   kMkdir,
   kRmdir,
   kUnlink,
+  kRemoveTree,
   kRename,
   kExchange,
   kLink,
@@ -70,6 +72,7 @@ const OpRule kRules[] = {
     {Op::kMkdir, "mkdir", {kNoEnt, kNotDir, kLoop, kExist}},
     {Op::kRmdir, "rmdir", {kNoEnt, kNotDir, kLoop, kNotEmpty}},
     {Op::kUnlink, "unlink", {kNoEnt, kNotDir, kLoop, kIsDir}},
+    {Op::kRemoveTree, "remove tree", {kNoEnt, kNotDir, kLoop, kIsDir, kNotEmpty}},
     {Op::kRename, "rename", {kNoEnt, kNotDir, kLoop, kIsDir, kNotEmpty, kExist, kInval}},
     {Op::kExchange, "exchange", {kNoEnt, kNotDir, kLoop, kInval}},
     {Op::kLink, "link", {kNoEnt, kNotDir, kLoop, kExist, kPerm}},
@@ -138,6 +141,7 @@ class Worker {
   void StepNames();
   void StepFiles();
   void StepPlaces();
+  void RemoveSome(const std::string& path);
   void StepInstances();
   void InstanceFile();
   void List(Op op, const std::string& path);
@@ -243,6 +247,12 @@ void Worker::StepFiles() {
   }
 }
 
+void Worker::RemoveSome(const std::string& path) {
+  (void)RemoveTree(*task_, path, [&](const std::string& at, vfs::FileType, Status removed) {
+    return Judge(Op::kRemoveTree, removed, at);
+  });
+}
+
 void Worker::StepNames() {
   const std::string path = RandomPath(), other = RandomPath();
   const std::string both = path + " " + other;
@@ -269,6 +279,8 @@ void Worker::StepNames() {
       return (void)Judge(Op::kSymlink, task_->Symlink(Pick(2) == 0 ? path : BaseName(path), other),
                          both);
     default:
+      // Renames put trees below trees; this keeps them from growing without end.
+      if (Pick(4) == 0) return RemoveSome(path);
       return (void)Judge(Op::kReadlink, task_->Readlink(path), path);
   }
 }
@@ -404,16 +416,6 @@ std::vector<std::string> InstancePaths(vfs::Task& task, const std::string& insta
   return paths;
 }
 
-bool RemoveAll(vfs::Task& task, const std::string& path, vfs::FileType type) {
-  if (type != vfs::FileType::kDir) return task.Unlink(path).has_value();
-  bool removed = true;
-  const auto entries = task.ListDir(path);
-  for (const vfs::DirEntry& entry : entries.value_or(std::vector<vfs::DirEntry>())) {
-    removed &= RemoveAll(task, JoinPath(path, entry.name), entry.type);
-  }
-  return task.Rmdir(path).has_value() && removed;
-}
-
 void RemoveInstances(vfs::Task& task, const std::string& instances, StressReport& report) {
   for (unsigned i = 0; i < kInstances; ++i) {
     const std::string path = JoinPath(instances, "i" + std::to_string(i));
@@ -474,9 +476,13 @@ Result<StressReport> RunStress(vfs::Task& task, const StressOptions& options) {
   report.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   for (const auto& worker : workers) worker->AddTo(report);
   workers.clear();
-  if (!RemoveAll(task, options.tree, vfs::FileType::kDir)) {
-    AddViolation(report, "at the end: cannot remove " + options.tree);
-  }
+  (void)RemoveTree(task, options.tree,
+                   [&report](const std::string& path, vfs::FileType, Status removed) {
+                     if (!removed)
+                       AddViolation(report, absl::StrFormat("at the end: remove %s: %s", path,
+                                                            base::ErrnoName(removed.error())));
+                     return removed.has_value();
+                   });
   if (!shared.instance_paths.empty()) RemoveInstances(task, options.instances, report);
   if (check) CheckEnd(task, report);
   return report;

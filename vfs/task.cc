@@ -462,8 +462,8 @@ Status Task::WriteFile(std::string_view path, std::string_view text, OpenFlags f
   return n == text.size() ? Status() : Status(Err(Errno::kNoSpc));
 }
 
-Result<std::vector<DirEntry>> Task::ListDir(std::string_view path) {
-  const ScopedFd fd(*this, TRY(Open(path, O_RDONLY | O_DIRECTORY)));
+Result<std::vector<DirEntry>> Task::ListDir(std::string_view path, int dir) {
+  const ScopedFd fd(*this, TRY(OpenAt(dir, path, O_RDONLY | O_DIRECTORY)));
   ListSink sink;
   for (;;) {
     const size_t before = sink.emitted;

@@ -170,7 +170,7 @@ class Task {
   Status WriteFile(std::string_view path, std::string_view text,
                    OpenFlags flags = O_CREAT | O_TRUNC, Mode mode = 0666);
   // Whole directory without "." and "..", in the directory's order.
-  Result<std::vector<DirEntry>> ListDir(std::string_view path);
+  Result<std::vector<DirEntry>> ListDir(std::string_view path, int dir = kAtFdCwd);
 
   // The place a path names, for callers of Ops.
   Result<Path> Resolve(std::string_view path, Follow follow = Follow::kYes, int dir = kAtFdCwd);

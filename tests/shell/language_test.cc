@@ -170,7 +170,8 @@ TEST(Syntax, ATextHasALimit) {
 
 TEST(Syntax, AnyBytesGiveAScriptOrAnError) {
   std::mt19937 random(1);
-  constexpr std::string_view kAlphabet("ab=$?{}'\"\\|&;<>#()!*[] \t\n0129~`\0\x80\xff", 37);
+  using std::string_view_literals::operator""sv;
+  constexpr std::string_view kAlphabet = "ab=$?{}'\"\\|&;<>#()!*[] \t\n0129~`\0\x80\xff"sv;
   for (int round = 0; round < 20000; ++round) {
     std::string text;
     for (auto n = random() % 24; n > 0; --n) text += kAlphabet[random() % kAlphabet.size()];

@@ -199,6 +199,15 @@ def check_leftovers(tree):
                 yield f"{path}:{number}: work left over"
 
 
+def check_try_first(tree):
+    """TRY leaves its expression without destroying what braces before it have made (base/errno.h)."""
+    late = re.compile(r"\{(?:[^{};()]|\([^()]*\))*,\s*TRY\(")
+    for path in tree.files(CODE):
+        code = re.sub(r"//.*", "", tree.text(path))
+        for found in late.finditer(code):
+            yield f"{path}:{code.count(chr(10), 0, found.end()) + 1}: TRY after another member of a braced list"
+
+
 def check_machine_paths(tree):
     """No path of the machine it was made on, and no host that a script fetches from."""
     own = re.compile(re.escape(str(tree.root)) + r"\b" + r"|/(home|Users)/\w+/(src|git|work|code)\b")

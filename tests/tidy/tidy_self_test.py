@@ -128,6 +128,11 @@ class TidyTest(unittest.TestCase):
         self.assert_finds("leftovers", "base/x.cc:2", base__x_dot_cc="\n// TO" "DO(me): later\n")
         self.assert_finds("leftovers", "dev:1", dev="# FIX" "ME\n")
 
+    def test_try_first_finds_a_leak_and_lets_arguments_pass(self):
+        self.assert_finds("try_first", "vfs/x.cc:2", vfs__x_dot_cc="auto F() {\n  return Path{Mount(), TRY(G())};\n}\n")
+        self.assert_finds("try_first", "vfs/x.cc:3", vfs__x_dot_cc="auto F() {\n  return {a,\n TRY(G())};\n}\n")
+        self.assertEqual(self.findings("try_first", vfs__x_dot_cc="auto F() { return H(a, TRY(G())); }\n"), [])
+
     def test_machine_paths_finds_the_trees_own_path(self):
         self.assert_finds("machine_paths", "README.md:1", README_dot_md="in @ROOT@/build\n")
 
