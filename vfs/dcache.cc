@@ -360,6 +360,7 @@ void Dcache::UnhashLocked(Dentry& dentry) {
 // Nobody refers to it: leaves the table, its parent's list and the LRU in the same critical section
 // in which it dies. Both it and its parent are locked.
 void Dcache::MarkDeadLocked(Dentry& dentry) {
+  dentry.ref_.AssertHeld();
   UnhashLocked(dentry);
   dentry.ref_.MarkDead();
   UnlinkChildLocked(dentry);
@@ -396,6 +397,7 @@ void Dcache::Put(Dentry* dentry, Keep keep) {
 bool Dcache::KeepLocked(Dentry& dentry) {
   const uint32_t flags = dentry.flags();
   if (flags & (kDentryUnhashed | kDentryNoCache)) return false;
+  dentry.ref_.AssertHeld();
   dentry.ref_.PutLocked();
   // Reclaim may take it off the list this moment: then it finds it unreferenced once we unlock.
   if (!dentry.lru_.OnList()) {
@@ -421,6 +423,7 @@ Dentry* Dcache::PutLast(Dentry* dentry, Keep keep) {
   SYNC_POINT(vfs_.sync_points(), "dcache:put:unlocked");
   Dentry* parent = nullptr;
   LockWithParent(*dentry, parent);
+  dentry->ref_.AssertHeld();
   const bool dies = dentry->ref_.PutLocked() == 0;
   if (dies) MarkDeadLocked(*dentry);
   UnlockWithParent(*dentry, parent);

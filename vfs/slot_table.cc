@@ -44,12 +44,21 @@ SlotTable::Array* SlotTable::NewArray(size_t slots) {
   return table;
 }
 
+// All stripes, which analysis cannot count.
+void SlotTable::LockAll() DT_NO_THREAD_SAFETY_ANALYSIS {
+  for (Stripe& stripe : stripes_) stripe.Lock(base::LockOrder::kChild);
+}
+
+void SlotTable::UnlockAll() DT_NO_THREAD_SAFETY_ANALYSIS {
+  for (Stripe& stripe : stripes_) stripe.Unlock();
+}
+
 // Replaces the array `seen` by one that is at most half full; nothing to do when somebody else did.
 Status SlotTable::Rebuild(const Array* seen) {
   const size_t want = std::bit_ceil(std::max(kMinSlots, (used() + 1) * 2));
   Array* const fresh = NewArray(want);
   if (fresh == nullptr) return base::Err(Errno::kNoMem);
-  for (Stripe& stripe : stripes_) stripe.Lock(base::LockOrder::kChild);
+  LockAll();
   Array* const old = array();
   // Reservations taken meanwhile may have outgrown the new array: then the caller tries again.
   const bool current = old == seen && (used() + 1) * 8 <= want * 7;
@@ -58,7 +67,7 @@ Status SlotTable::Rebuild(const Array* seen) {
     tombstones_.store(0, std::memory_order_relaxed);
     array_.store(fresh, std::memory_order_release);
   }
-  for (Stripe& stripe : stripes_) stripe.Unlock();
+  UnlockAll();
   if (!current) {
     memory_.FreeBytes(fresh, Array::Bytes(want));
     return {};

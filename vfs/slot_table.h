@@ -82,6 +82,8 @@ class SlotTable {
   Stripe& StripeOf(uint64_t hash) { return stripes_[(hash >> 44) % kStripes]; }
 
   Array* NewArray(size_t slots);
+  void LockAll();
+  void UnlockAll();
   Status Rebuild(const Array* seen);
   static void CopyInto(const Array& from, Array& to, HashOf hash_of);
   void Retire(Array* old);

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "shell/memory_counts.h"
+#include "shell/remove_tree.h"
 #include "tests/shell/shell_test.h"
 
 namespace dentree::shell {
@@ -258,6 +259,42 @@ TEST_F(CommandTest, RmRefusesTheRoot) {
   ASSERT_EQ(Run("touch /f").status, 0);
   EXPECT_EQ(Run("rm -rf /; ls /"),
             Fails(0, "rm: it is dangerous to operate recursively on '/'\n", "f\n"));
+}
+
+TEST_F(CommandTest, RmRemovesWhatIsDeeperThanAPathCanSay) {
+  const std::string name(200, 'd');
+  ASSERT_OK(task().Mkdir("/deep", 0755));
+  ASSERT_OK(task().Chdir("/deep"));
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_OK(task().Mkdir(name, 0755));
+    ASSERT_OK(task().Chdir(name));
+  }
+  ASSERT_OK(task().WriteFile("f", "x"));
+  ASSERT_OK(task().Chdir("/"));
+  EXPECT_EQ(Run("rm -r /deep; ls /"), Ok());
+}
+
+TEST_F(CommandTest, RmLeavesWhatItMayNotRemoveAndWhatIsAboveIt) {
+  fs().Make({fixture::Text("/d/kept/f", ""), fixture::Text("/d/gone/f", "")});
+  ASSERT_EQ(Run("chmod 777 / /d /d/gone; chmod 755 /d/kept").status, 0);
+  EXPECT_EQ(
+      RunAs(vfs::Creds::User(1000, 1000), "rm -r /d; find /d"),
+      Fails(0, "rm: cannot remove '/d/kept/f': Permission denied\n", "/d\n/d/kept\n/d/kept/f\n"));
+}
+
+TEST_F(CommandTest, RemovingATreeEndsWhereItsDirectoryWasMovedAway) {
+  fs().Make({fixture::Text("/a/b/f", ""), fixture::Text("/z/f", "")});
+  std::vector<std::string> told;
+  EXPECT_FALSE(
+      RemoveTree(task(), "/a", [&](const std::string& path, vfs::FileType, vfs::Status removed) {
+        told.push_back(path + (removed ? "" : "!"));
+        if (path == "/a/b/f") {
+          EXPECT_OK(task().Rename("/a/b", "/z/b"));
+        }
+        return true;
+      }));
+  EXPECT_THAT(told, testing::ElementsAre("/a/b/f", "/a/b!"));
+  EXPECT_EQ(Run("find /a /z"), Ok("/a\n/z\n/z/f\n/z/b\n"));
 }
 
 TEST_F(CommandTest, TheMemoryOfACacheIsCounted) {
