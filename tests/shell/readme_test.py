@@ -29,7 +29,7 @@ def read_session(text):
 
 arguments, steps = read_session((source / "README.md").read_text(encoding="utf-8"))
 script = "".join(f"pwd\n{command}\necho '{MARK}'\n" for _, command, _ in steps)
-run = subprocess.run([sys.argv[1], *arguments], cwd=source, input=script, text=True, stdout=subprocess.PIPE,
+run = subprocess.run([os.path.abspath(sys.argv[1]), *arguments], cwd=source, input=script, text=True, stdout=subprocess.PIPE,
                      stderr=subprocess.STDOUT)
 outputs = run.stdout.split(MARK + "\n")
 failures = 0 if len(outputs) == len(steps) + 1 else 1

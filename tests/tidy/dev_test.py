@@ -61,7 +61,7 @@ class DevTest(unittest.TestCase):
     def test_every_command_in_the_help_has_help(self):
         commands = re.findall(r"^  (\w+) ", self.dev("--help").stdout, re.M)
         self.assertEqual(sorted(commands),
-                         ["bench", "build", "coverage", "format", "lint", "run", "sanitize", "test"])
+                         ["bench", "build", "coverage", "format", "fuzz", "lint", "run", "sanitize", "test"])
         for command in commands:
             with self.subTest(command):
                 done = self.dev(command, "--help")

@@ -118,7 +118,8 @@ def check_all_compiled(tree):
     """Every source is named in a meson.build, so that none rots unseen."""
     for path in tree.files((".cc",)):
         folder = path.parent if (tree.root / path.parent / "meson.build").exists() else path.parent.parent
-        names = {path.name, str(path), path.stem, path.stem.removesuffix("_test")}
+        names = {path.name, str(path), path.stem, path.stem.removesuffix("_test"),
+                 path.stem.removesuffix("_fuzz")}
         builds = [b for b in {folder / "meson.build", pathlib.Path("meson.build")} if (tree.root / b).exists()]
         if not names & {word for b in builds for word in re.findall(r"'([^']*)'", tree.text(b))}:
             yield f"{path}:1: no meson.build compiles it"
