@@ -123,7 +123,7 @@ Result<vfs::InodeRef> Lookups::Make(SuperBlock& sb, Transient* dir, const Found&
     vfs::Inode& inode = **made;
     Transient::Get(t.get());
     inode.set_private_data(t.get());
-    inode.set_op_flags(vfs::kHasGetattr | vfs::kHasPermission);
+    inode.set_op_flags(vfs::kHasGetattr);
     StoreAttrs(root, inode);
   } else {
     root.entries_->Unpublish(*t);
@@ -208,13 +208,22 @@ Result<vfs::InodeRef> InodeOps::Lookup(vfs::Inode& dir_inode, const vfs::Name& n
 }
 
 vfs::Validity InodeOps::Revalidate(const vfs::Inode&, const vfs::Dentry& child) const {
-  return Lookups::Of(child.inode()).state() == 0 ? vfs::Validity::kValid : vfs::Validity::kStale;
+  return RevalidateRcu(child.inode());
 }
 
 Result<vfs::Stat> InodeOps::Getattr(vfs::Inode& inode) const { return Lookups::Attrs(inode); }
 
-Status InodeOps::Permission(vfs::Inode& inode, unsigned want, const vfs::Creds& creds) const {
-  return vfs::GenericPermission(Lookups::Attrs(inode), want, creds);
+std::optional<vfs::Stat> InodeOps::AttrsRcu(const vfs::Inode& inode) const {
+  const Transient& t = Lookups::Of(inode);
+  const uint32_t generation = t.attrs_generation();
+  if (generation != Lookups::AttrsOf(Lookups::RootOf(inode)).Generation()) return std::nullopt;
+  vfs::Stat stat = inode.Attrs();
+  if (t.dead()) stat.nlink = 0;
+  return stat;
+}
+
+vfs::Validity InodeOps::RevalidateRcu(const vfs::Inode& child) const {
+  return Lookups::Of(child).state() == 0 ? vfs::Validity::kValid : vfs::Validity::kStale;
 }
 
 // The size of a control file cannot be changed: such a change is accepted and means nothing, not

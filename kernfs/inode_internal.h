@@ -17,8 +17,9 @@ class InodeOps final : public vfs::InodeOps {
   vfs::Result<std::string> Readlink(vfs::Inode& inode) const override;
   vfs::Result<vfs::Stat> Getattr(vfs::Inode& inode) const override;
   vfs::Status Setattr(vfs::Inode& inode, const vfs::SetAttr& attr) const override;
-  vfs::Status Permission(vfs::Inode& inode, unsigned want, const vfs::Creds& creds) const override;
   vfs::Validity Revalidate(const vfs::Inode& dir, const vfs::Dentry& child) const override;
+  std::optional<vfs::Stat> AttrsRcu(const vfs::Inode& inode) const override;
+  vfs::Validity RevalidateRcu(const vfs::Inode& child) const override;
   vfs::Result<const vfs::FileOps*> OpenOps(vfs::Inode& inode) const override;
 };
 

@@ -60,6 +60,14 @@ class Dcache {
   // A reference, if the dentry is still what it was when `seq` was sampled; otherwise null.
   DentryRef Legitimise(Dentry& dentry, uint32_t seq);
 
+  // An RCU walk found its way over `n` names to `dentry`, and takes no reference: reclaim sees that
+  // it is used.
+  void NoteUseRcu(Dentry& dentry, uint32_t n) {
+    stats_.Add<&DcacheStats::hits>(n);
+    if (dentry.flags() & kDentryReferenced) return;
+    dentry.flags_.fetch_or(kDentryReferenced, std::memory_order_relaxed);
+  }
+
   // The same for callers that hold a reference on `dir`: miss, negative, or a counted dentry.
   struct Answer {
     Found::Kind kind = Found::kMiss;

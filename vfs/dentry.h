@@ -66,6 +66,9 @@ class alignas(64) Dentry {
 
   // Valid while a reference is held (rename may change parent and name: see NameCopy, Dcache).
   Inode& inode() const { return *inode_.load(std::memory_order_acquire); }
+  // Without a reference: null while it has none; otherwise what is read of it is worth as much as
+  // `seq_` (Dcache::Stale) says afterwards.
+  const Inode* InodeRcu() const { return inode_.load(std::memory_order_acquire); }
   Dentry* parent() const { return parent_.load(std::memory_order_acquire); }
   uint32_t flags() const { return flags_.load(std::memory_order_acquire); }
   FileType type() const { return static_cast<FileType>(flags() & kDentryTypeMask); }

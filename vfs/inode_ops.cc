@@ -42,6 +42,9 @@ Validity InodeOps::Revalidate(const Inode&, const Dentry&) const { return Validi
 
 Validity InodeOps::RevalidateMissing(const Inode&, const Name&) const { return Validity::kValid; }
 
+std::optional<Stat> InodeOps::AttrsRcu(const Inode&) const { return std::nullopt; }
+Validity InodeOps::RevalidateRcu(const Inode&) const { return Validity::kStale; }
+
 Result<const FileOps*> InodeOps::OpenOps(Inode&) const { return Err(Errno::kNxIo); }
 
 Status FileOps::Open(File&) const { return {}; }

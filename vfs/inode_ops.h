@@ -11,6 +11,7 @@
 // its space, its policy).
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -64,7 +65,8 @@ class InodeOps {
 
   // --- attributes ---
 
-  // Default: the stored attributes.
+  // Only with kHasGetattr: the attributes in force, which permission is then judged by. Default:
+  // those stored.
   virtual Result<Stat> Getattr(Inode& inode) const;
   // Default: stores what is set (ApplyAttr) and ignores size.
   virtual Status Setattr(Inode& inode, const SetAttr& attr) const;
@@ -78,6 +80,17 @@ class InodeOps {
   virtual Validity Revalidate(const Inode& dir, const Dentry& child) const;
   // The same for a name that is cached as missing. Default: valid.
   virtual Validity RevalidateMissing(const Inode& dir, const Name& name) const;
+
+  // --- RCU mode ---
+  // Asked inside an RCU section about an inode that may be dying: no reference, no lock, nothing
+  // that blocks, allocates, or reads what a grace period does not keep. The answer counts only if
+  // the dentry did not change meanwhile; declining costs the walk its RCU mode, never its result.
+
+  // The attributes in force; nothing declines. Asked only with kHasGetattr. Default: declines.
+  virtual std::optional<Stat> AttrsRcu(const Inode& inode) const;
+  // Is a cached child, whose inode this is, what its name means? kStale declines: Revalidate
+  // decides. Default: declines.
+  virtual Validity RevalidateRcu(const Inode& child) const;
 
   // --- opening ---
 

@@ -8,19 +8,30 @@
 namespace dentree::vfs {
 
 Mount::Mount(SuperRef sb, uint32_t flags, uint32_t id, std::string_view source)
-    : sb_(std::move(sb)),
-      root_(DentryRef::Share(&sb_->root())),
+    : sb_(sb.Leak()),
+      root_(DentryRef::Share(&sb_->root()).Leak()),
       id_(id),
       source_(source),
       flags_(flags) {}
 
 void Mount::Put(Mount* mount) {
   while (mount != nullptr && mount->refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-    Mount* const parent = std::exchange(mount->parent_, nullptr);
-    if (mount->mountpoint_ != nullptr) Dentry::Put(mount->mountpoint_);
-    delete mount;
+    const SuperRef sb = SuperRef::Adopt(mount->sb_);  // the last to go
+    Mount* const parent = mount->parent_.exchange(nullptr, std::memory_order_relaxed);
+    Dentry* const mountpoint = mount->mountpoint_.load(std::memory_order_relaxed);
+    if (mountpoint != nullptr) Dentry::Put(mountpoint);
+    Dentry::Put(mount->root_);
+    sb->vfs().rcu().RetireDelete<Mount, &Mount::free_>(mount);
     mount = parent;
   }
+}
+
+bool Mount::TryGet() {
+  int32_t refs = refs_.load(std::memory_order_relaxed);
+  while (refs > 0) {
+    if (refs_.compare_exchange_weak(refs, refs + 1, std::memory_order_acq_rel)) return true;
+  }
+  return false;
 }
 
 Status Mount::BeginWrite() {
@@ -50,53 +61,73 @@ MountOptions SplitMountOptions(std::string_view options) {
   return result;
 }
 
-MountTree::MountTree(Vfs& vfs) : vfs_(vfs) {}
+MountTree::MountTree(Vfs& vfs) : vfs_(vfs), table_(vfs.memory(), vfs.rcu(), HashOfEntry) {}
 
 MountTree::~MountTree() { DetachAll(); }
+
+uint64_t MountTree::HashOf(const Mount* mount, const Dentry* dentry) {
+  return base::Mix64(reinterpret_cast<uintptr_t>(mount) ^
+                     base::Mix64(reinterpret_cast<uintptr_t>(dentry)));
+}
+
+uint64_t MountTree::HashOfEntry(SlotTable::Entry entry) {
+  const auto* const mount = reinterpret_cast<const Mount*>(entry);
+  return HashOf(mount->parent_.load(std::memory_order_relaxed),
+                mount->mountpoint_.load(std::memory_order_relaxed));
+}
 
 Result<MountRef> MountTree::Attach(SuperRef sb, const Path& at, uint32_t flags,
                                    std::string_view source) {
   base::MutexLock lock(mutex_);
   MountRef mount = MountRef::Adopt(new Mount(std::move(sb), flags, next_id_, source));
+  TRY(table_.Reserve());
+  const Status attached = AttachLocked(*mount, at);
+  if (!attached || !at) table_.Unreserve();
+  TRY(attached);
+  ++next_id_;
+  mounts_.push_back(mount);
+  return mount;
+}
+
+Status MountTree::AttachLocked(Mount& mount, const Path& at) {
   if (at) {
     // A directory being removed takes no more mounts; one that has any is not removed.
     base::ReadLock dir_lock(at.inode().sem());
     if (at.dentry->unhashed() || at.inode().dead()) return base::Err(Errno::kNoEnt);
     at.dentry->flags_.fetch_or(kDentryMounted, std::memory_order_release);
   }
-  {
-    base::WriteLock table_lock(table_sem_);
-    if (at ? table_.contains(Key{at.mount.get(), at.dentry.get()}) : root_ != nullptr) {
-      return base::Err(Errno::kBusy);
-    }
-    if (at) {
-      mount->parent_ = MountRef(at.mount).Leak();
-      mount->mountpoint_ = DentryRef(at.dentry).Leak();
-      table_[Key{mount->parent_, mount->mountpoint_}] = mount.get();
-    } else {
-      root_ = mount.get();
-    }
+  base::WriteLock table_lock(table_sem_);
+  const bool taken = at ? FindLocked(*at.mount, *at.dentry) != nullptr : root_ != nullptr;
+  if (taken) return base::Err(Errno::kBusy);
+  base::SeqWrite change(changes_);
+  if (!at) {
+    root_ = &mount;
+    return {};
   }
-  ++next_id_;
-  mounts_.push_back(mount);
-  return mount;
+  mount.parent_.store(MountRef(at.mount).Leak(), std::memory_order_relaxed);
+  mount.mountpoint_.store(DentryRef(at.dentry).Leak(), std::memory_order_relaxed);
+  const auto entry = reinterpret_cast<SlotTable::Entry>(&mount);
+  table_.Insert(HashOfEntry(entry), entry);
+  return {};
 }
 
 // In use beyond the tree's own reference and `own_references` of the caller. What is mounted on it
-// refers to it too.
-bool MountTree::BusyLocked(const Mount& mount, int32_t own_references) {
-  return mount.refs_.load(std::memory_order_acquire) > 1 + own_references;
+// refers to it too. Counted by writing: a walk that takes a reference in RCU mode has either been
+// counted, or sees after it that the tree has changed.
+bool MountTree::BusyLocked(Mount& mount, int32_t own_references) {
+  return mount.refs_.fetch_add(0, std::memory_order_acq_rel) > 1 + own_references;
 }
 
 // Takes a mount out of the table and the list; its mountpoint is one no longer unless others are
 // there.
 MountRef MountTree::UnlinkLocked(Mount& mount) {
-  if (mount.mountpoint_ != nullptr) {
-    table_.erase(Key{mount.parent_, mount.mountpoint_});
-    const bool still = std::any_of(table_.begin(), table_.end(), [&](const auto& entry) {
-      return entry.first.dentry == mount.mountpoint_;
+  if (Dentry* const mountpoint = MountpointOf(mount)) {
+    const auto entry = reinterpret_cast<SlotTable::Entry>(&mount);
+    table_.Remove(HashOfEntry(entry), entry);
+    const bool still = std::any_of(mounts_.begin(), mounts_.end(), [&](const MountRef& other) {
+      return other.get() != &mount && MountpointOf(*other) == mountpoint;
     });
-    if (!still) mount.mountpoint_->flags_.fetch_and(~kDentryMounted, std::memory_order_release);
+    if (!still) mountpoint->flags_.fetch_and(~kDentryMounted, std::memory_order_release);
   } else {
     root_ = nullptr;
   }
@@ -115,8 +146,9 @@ Status MountTree::Detach(Path root) {
     Mount& mount = *root.mount;
     // No new reference can be had while the table is locked, unless somebody has one.
     base::WriteLock table_lock(table_sem_);
+    base::SeqWrite change(changes_);
     if (&mount == root_ || BusyLocked(mount, 1)) return base::Err(Errno::kBusy);
-    if (mount.mountpoint_ == nullptr) return base::Err(Errno::kInval);  // detached already
+    if (MountpointOf(mount) == nullptr) return base::Err(Errno::kInval);  // detached already
     gone = UnlinkLocked(mount);
   }
   return {};
@@ -132,6 +164,7 @@ MountRef MountTree::TakeNewest() {
   base::MutexLock lock(mutex_);
   if (mounts_.empty()) return nullptr;
   base::WriteLock table_lock(table_sem_);
+  base::SeqWrite change(changes_);
   return UnlinkLocked(*mounts_.back());
 }
 
@@ -146,16 +179,31 @@ Status MountTree::ChangeFlags(Mount& mount, uint32_t set, uint32_t clear) {
   return base::Err(Errno::kBusy);
 }
 
+Mount* MountTree::FindLocked(const Mount& mount, const Dentry& dentry) const {
+  const base::RcuReadGuard guard(vfs_.rcu());
+  return LookupRcu(mount, dentry);
+}
+
 MountRef MountTree::Lookup(const Mount& mount, const Dentry& dentry) const {
   base::ReadLock table_lock(table_sem_);
-  const auto found = table_.find(Key{&mount, &dentry});
-  return found == table_.end() ? nullptr : MountRef::Share(found->second);
+  Mount* const found = FindLocked(mount, dentry);
+  return found == nullptr ? nullptr : MountRef::Share(found);
+}
+
+Mount* MountTree::LookupRcu(const Mount& mount, const Dentry& dentry) const {
+  return reinterpret_cast<Mount*>(table_.Find(HashOf(&mount, &dentry), [&](SlotTable::Entry entry) {
+    const auto* const candidate = reinterpret_cast<const Mount*>(entry);
+    return candidate->parent_.load(std::memory_order_relaxed) == &mount &&
+           MountpointOf(*candidate) == &dentry;
+  }));
 }
 
 Path MountTree::Mountpoint(const Mount& mount) const {
   base::ReadLock table_lock(table_sem_);
-  if (mount.mountpoint_ == nullptr) return {};
-  return {MountRef::Share(mount.parent_), DentryRef::Share(mount.mountpoint_)};
+  Dentry* const mountpoint = MountpointOf(mount);
+  if (mountpoint == nullptr) return {};
+  return {MountRef::Share(mount.parent_.load(std::memory_order_relaxed)),
+          DentryRef::Share(mountpoint)};
 }
 
 size_t MountTree::DetachBelow(Dentry& dentry) {
@@ -163,6 +211,7 @@ size_t MountTree::DetachBelow(Dentry& dentry) {
   {
     base::MutexLock lock(mutex_);
     base::WriteLock table_lock(table_sem_);
+    base::SeqWrite change(changes_);
     // From the newest: what is mounted on a mount goes before it.
     for (size_t i = mounts_.size(); i-- > 0;) {
       if (IsBelowLocked(*mounts_[i], dentry)) gone.push_back(UnlinkLocked(*mounts_[i]));
@@ -173,8 +222,10 @@ size_t MountTree::DetachBelow(Dentry& dentry) {
 
 // Is the place the mount is attached to (or that of a mount it stands on) at or below `dentry`?
 bool MountTree::IsBelowLocked(const Mount& mount, const Dentry& dentry) {
-  for (const Mount* at = &mount; at->mountpoint_ != nullptr; at = at->parent_) {
-    if (Dcache::IsSubdir(*at->mountpoint_, dentry)) return true;
+  const Mount* at = &mount;
+  while (const Dentry* const mountpoint = MountpointOf(*at)) {
+    if (Dcache::IsSubdir(*mountpoint, dentry)) return true;
+    at = at->parent_.load(std::memory_order_relaxed);
   }
   return false;
 }

@@ -1,9 +1,10 @@
 // Mount: a super block's tree attached to a place. Path: a place, as (mount, dentry).
 //
 // Thread safety: the tree of mounts changes under MountTree's mutex (rank kMount); walks read its
-// table under a semaphore of their own, and only where a dentry says that something is mounted on
-// it. Lifetime: a mount is counted by paths and by what is mounted on it; it holds its super block,
-// its root and its mountpoint.
+// table, and only where a dentry says that something is mounted on it: in RCU mode without a lock,
+// then rechecking changes(); otherwise under a semaphore of the table's own. Lifetime: a mount is
+// counted by paths and by what is mounted on it; it holds its super block, its root and its
+// mountpoint. Its memory is freed after a grace period.
 #pragma once
 
 #include <atomic>
@@ -11,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "base/base.h"
 #include "vfs/dentry.h"
+#include "vfs/slot_table.h"
 #include "vfs/super_block.h"
 
 namespace dentree::vfs {
@@ -47,20 +48,25 @@ class Mount {
 
   static void Get(Mount* mount) { mount->refs_.fetch_add(1, std::memory_order_relaxed); }
   static void Put(Mount* mount);
+  // In an RCU section: a reference, unless the mount has ended. Whoever takes it rechecks
+  // MountTree::changes(), which an unmount moves before it counts references.
+  bool TryGet();
 
  private:
   friend class MountTree;
 
-  const SuperRef sb_;
-  const DentryRef root_;
+  // References of the mount's own, let go of in Put; what RCU walks read of it stays.
+  SuperBlock* const sb_;
+  Dentry* const root_;
   const uint32_t id_;
   const std::string source_;
   std::atomic<uint32_t> flags_;
   std::atomic<int32_t> writers_{0};
   std::atomic<int32_t> refs_{1};
-  // MountTree's table lock. A mount holds a reference on each.
-  Mount* parent_ = nullptr;
-  Dentry* mountpoint_ = nullptr;
+  // Written under MountTree's table lock. A mount holds a reference on each.
+  std::atomic<Mount*> parent_{nullptr};
+  std::atomic<Dentry*> mountpoint_{nullptr};
+  base::RcuHead free_;
 };
 
 // A place in the tree. Holds references on both, so it stays valid across rename and unlink.
@@ -74,6 +80,14 @@ struct Path {
   friend bool operator==(const Path& a, const Path& b) {
     return a.mount.get() == b.mount.get() && a.dentry.get() == b.dentry.get();
   }
+};
+
+// A place without references, in an RCU section: it means something as long as the dentry's
+// sequence count is `seq` (Dcache::Stale). No dentry: no place.
+struct RcuPath {
+  Mount* mount = nullptr;
+  Dentry* dentry = nullptr;
+  uint32_t seq = 0;
 };
 
 // One line of /proc/mounts.
@@ -104,6 +118,11 @@ class MountTree {
 
   // What is mounted on (mount, dentry), one step; null when nothing.
   MountRef Lookup(const Mount& mount, const Dentry& dentry) const;
+  // The same in RCU mode: null also while the tree changes, so whoever relies on it has sampled
+  // changes() before and rechecks it.
+  Mount* LookupRcu(const Mount& mount, const Dentry& dentry) const;
+  // Moves with every change of the tree.
+  const base::SeqCount& changes() const { return changes_; }
   // The place a mount is attached to; empty for the root mount.
   Path Mountpoint(const Mount& mount) const;
 
@@ -120,16 +139,14 @@ class MountTree {
   size_t count() const;
 
  private:
-  struct Key {
-    const Mount* mount;
-    const Dentry* dentry;
-    friend bool operator==(const Key&, const Key&) = default;
-    template <class H>
-    friend H AbslHashValue(H state, const Key& key) {
-      return H::combine(std::move(state), key.mount, key.dentry);
-    }
-  };
-  static bool BusyLocked(const Mount& mount, int32_t own_references);
+  static uint64_t HashOf(const Mount* mount, const Dentry* dentry);
+  static uint64_t HashOfEntry(SlotTable::Entry entry);
+  static Dentry* MountpointOf(const Mount& mount) {
+    return mount.mountpoint_.load(std::memory_order_relaxed);
+  }
+  Status AttachLocked(Mount& mount, const Path& at) DT_REQUIRES(mutex_);
+  Mount* FindLocked(const Mount& mount, const Dentry& dentry) const;
+  static bool BusyLocked(Mount& mount, int32_t own_references);
   static bool IsBelowLocked(const Mount& mount, const Dentry& dentry);
   MountRef UnlinkLocked(Mount& mount) DT_REQUIRES(mutex_, table_sem_);
   MountRef TakeNewest();
@@ -140,9 +157,10 @@ class MountTree {
   std::vector<MountRef> mounts_
       DT_GUARDED_BY(mutex_);  // the tree's references, in order of mounting
   uint32_t next_id_ DT_GUARDED_BY(mutex_) = 1;
-  // What walks read. Written with mutex_ held too.
+  // What walks read: mounts by parent and mountpoint. Written with mutex_ and table_sem_ held.
   mutable base::RwSem<base::LockRank::kPlace> table_sem_;
-  absl::flat_hash_map<Key, Mount*> table_ DT_GUARDED_BY(table_sem_);
+  SlotTable table_;
+  base::SeqCount changes_;  // written with table_sem_ held
   Mount* root_ DT_GUARDED_BY(table_sem_) = nullptr;
 };
 

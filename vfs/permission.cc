@@ -41,7 +41,7 @@ Status GenericPermission(const Stat& attr, unsigned want, const Creds& creds) {
 Status MayAccessInode(Inode& inode, unsigned want, const Creds& creds) {
   if ((want & kMayWrite) && (inode.flags() & kInodeImmutable)) return base::Err(Errno::kPerm);
   if (inode.op_flags() & kHasPermission) return inode.ops().Permission(inode, want, creds);
-  return GenericPermission(inode.Attrs(), want, creds);
+  return GenericPermission(TRY(AttrsOf(inode)), want, creds);
 }
 
 Status MayAccess(const Path& path, unsigned want, const Creds& creds) {

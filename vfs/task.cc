@@ -10,13 +10,31 @@ namespace dentree::vfs {
 
 using base::Err;
 
-// --- FsContext
-// -------------------------------------------------------------------------------------
+// --- FsContext -------------------------------------------------------------------------------
+
+void RcuPlace::Store(const Path& place) {
+  base::SeqWrite change(seq_);
+  mount_.Store(place.mount.get());
+  dentry_.Store(place.dentry.get());
+}
+
+RcuPath RcuPlace::Load() const {
+  RcuPath place;
+  uint32_t seq;
+  do {
+    seq = seq_.ReadBegin();
+    place.mount = mount_.Load();
+    place.dentry = dentry_.Load();
+    if (place.dentry != nullptr) place.seq = Dcache::Sample(*place.dentry);
+  } while (seq_.ReadRetry(seq));
+  return place;
+}
 
 FsContext::FsContext(Path root, Path cwd, Mode umask)
-    : state_{std::move(root), std::move(cwd), umask} {}
+    : state_{std::move(root), std::move(cwd), umask}, root_(state_.root), cwd_(state_.cwd) {}
 
-FsContext::FsContext(const FsContext& other) : state_{other.root(), other.cwd(), other.umask()} {}
+FsContext::FsContext(const FsContext& other)
+    : FsContext(other.root(), other.cwd(), other.umask()) {}
 
 Path FsContext::root() const {
   base::MutexLock lock(mutex_);
@@ -36,12 +54,14 @@ Mode FsContext::umask() const {
 void FsContext::SetCwd(Path cwd) {
   base::MutexLock lock(mutex_);
   std::swap(state_.cwd, cwd);
+  cwd_.Store(state_.cwd);
   // The old one is put when the argument ends, after the lock.
 }
 
 void FsContext::SetRoot(Path root) {
   base::MutexLock lock(mutex_);
   std::swap(state_.root, root);
+  root_.Store(state_.root);
 }
 
 Mode FsContext::SetUmask(Mode mask) {
@@ -49,8 +69,47 @@ Mode FsContext::SetUmask(Mode mask) {
   return std::exchange(state_.umask, static_cast<Mode>(mask & 0777));
 }
 
-// --- FdTable
-// ---------------------------------------------------------------------------------------
+// --- FdTable ---------------------------------------------------------------------------------
+
+// Freed after a grace period, once bigger ones took their place.
+struct FdTable::Slots {
+  explicit Slots(size_t n) : size(n), slot(std::make_unique<Slot[]>(n)) {}
+  const size_t size;
+  const std::unique_ptr<Slot[]> slot;
+  base::RcuHead free;
+};
+
+FdTable::~FdTable() {
+  CloseAll();
+  delete slots_.load(std::memory_order_relaxed);
+}
+
+FdTable::Slot* FdTable::At(const Slots* slots, int fd) {
+  const auto index = static_cast<size_t>(fd);
+  return fd < 0 || slots == nullptr || index >= slots->size ? nullptr : &slots->slot[index];
+}
+
+FdTable::Slots& FdTable::GrowLocked(size_t size) {
+  constexpr size_t kSmallest = 8;
+  Slots* const old = slots_.load(std::memory_order_relaxed);
+  auto* const bigger = new Slots(std::bit_ceil(std::max(size, kSmallest)));
+  for (size_t i = 0; old != nullptr && i < old->size; ++i)
+    PutInto(bigger->slot[i], old->slot[i].file);
+  slots_.store(bigger, std::memory_order_release);
+  if (old != nullptr) rcu_.RetireDelete<Slots, &Slots::free>(old);
+  return *bigger;
+}
+
+void FdTable::PutInto(Slot& slot, File* file) {
+  slot.file = file;
+  if (file != nullptr && file->dentry().is_dir()) slot.dir.Store(file->path());
+}
+
+FileRef FdTable::TakeOut(Slot& slot) {
+  File* const file = std::exchange(slot.file, nullptr);
+  if (file != nullptr && file->dentry().is_dir()) slot.dir.Store({});
+  return FileRef::Adopt(file);
+}
 
 Result<FdTable::Room> FdTable::Reserve() {
   base::MutexLock lock(mutex_);
@@ -74,28 +133,40 @@ int FdTable::Install(FileRef file, Room room) {
 
 // Takes the file over only when there is room: its end must not come under the lock.
 Result<int> FdTable::InstallLocked(FileRef& file, size_t lowest) {
+  Slots* slots = slots_.load(std::memory_order_relaxed);
+  const size_t size = slots == nullptr ? 0 : slots->size;
   size_t fd = lowest;
-  while (fd < files_.size() && files_[fd] != nullptr) ++fd;
+  while (fd < size && slots->slot[fd].file != nullptr) ++fd;
   if (fd >= limit_ || !HasRoomLocked()) return Err(Errno::kMFile);
-  if (fd >= files_.size()) files_.resize(fd + 1);
-  files_[fd] = std::move(file);
+  if (fd >= size) slots = &GrowLocked(fd + 1);
+  PutInto(slots->slot[fd], file.Leak());
   ++open_;
   return static_cast<int>(fd);
 }
 
 Result<FileRef> FdTable::Get(int fd) const {
   base::MutexLock lock(mutex_);
-  const auto index = static_cast<size_t>(fd);
-  if (fd < 0 || index >= files_.size() || files_[index] == nullptr) return Err(Errno::kBadF);
-  return files_[index];
+  const Slot* const slot = AtLocked(fd);
+  if (slot == nullptr || slot->file == nullptr) return Err(Errno::kBadF);
+  return FileRef::Share(slot->file);
+}
+
+RcuPath FdTable::DirRcu(int fd) const {
+  // A descriptor is closed in the array of that moment: what an older one says no longer counts.
+  for (;;) {
+    const Slots* const slots = slots_.load(std::memory_order_acquire);
+    const Slot* const slot = At(slots, fd);
+    const RcuPath dir = slot == nullptr ? RcuPath() : slot->dir.Load();
+    if (slots_.load(std::memory_order_acquire) == slots) return dir;
+  }
 }
 
 Status FdTable::Close(int fd) {
   FileRef closing;  // released after the lock
   base::MutexLock lock(mutex_);
-  const auto index = static_cast<size_t>(fd);
-  if (fd < 0 || index >= files_.size() || files_[index] == nullptr) return Err(Errno::kBadF);
-  closing = std::move(files_[index]);
+  Slot* const slot = AtLocked(fd);
+  if (slot == nullptr || slot->file == nullptr) return Err(Errno::kBadF);
+  closing = TakeOut(*slot);
   --open_;
   return {};
 }
@@ -108,9 +179,12 @@ Result<int> FdTable::Dup(int fd, int lowest) {
 }
 
 void FdTable::CloseAll() {
-  std::vector<FileRef> closing;
+  std::vector<FileRef> closing;  // released after the lock
   base::MutexLock lock(mutex_);
-  closing.swap(files_);
+  const Slots* const slots = slots_.load(std::memory_order_relaxed);
+  for (size_t fd = 0; slots != nullptr && fd < slots->size; ++fd) {
+    closing.push_back(TakeOut(slots->slot[fd]));
+  }
   open_ = 0;
 }
 
@@ -119,15 +193,16 @@ size_t FdTable::open_count() const {
   return open_;
 }
 
-// --- Task: places
-// ----------------------------------------------------------------------------------
+// --- Task: places ----------------------------------------------------------------------------
 
 Task::Task(Vfs& vfs, Creds creds)
     : vfs_(vfs),
       creds_(std::make_shared<const Creds>(std::move(creds))),
-      fs_(vfs.Root(), vfs.Root()) {}
+      fs_(vfs.Root(), vfs.Root()),
+      fds_(vfs.rcu()) {}
 
-Task::Task(const Task& parent) : vfs_(parent.vfs_), creds_(parent.creds_), fs_(parent.fs_) {}
+Task::Task(const Task& parent)
+    : vfs_(parent.vfs_), creds_(parent.creds_), fs_(parent.fs_), fds_(parent.vfs_.rcu()) {}
 
 std::unique_ptr<Task> Task::Fork() const { return std::unique_ptr<Task>(new Task(*this)); }
 
@@ -143,19 +218,54 @@ Result<WalkContext> Task::Context(int dir, std::string_view path) const {
   return WalkContext{fs_.root(), file->path(), *creds_};
 }
 
+// The same in an RCU section.
+RcuContext Task::ContextRcu(int dir, std::string_view path) const {
+  RcuContext context{.creds = *creds_};
+  if (path.starts_with('/')) {
+    context.start = fs_.RootRcu();
+  } else if (dir == kAtFdCwd) {
+    context.start = fs_.CwdRcu();
+  } else {
+    context.start = fds_.DirRcu(dir);
+  }
+  return context;
+}
+
 Result<Path> Task::Resolve(std::string_view path, Follow follow, int dir) {
+  return ResolveAt(dir, path, follow == Follow::kYes ? unsigned{kWalkFollow} : 0);
+}
+
+Result<Path> Task::ResolveAt(int dir, std::string_view path, unsigned flags) const {
+  Path place;  // let go of outside the section, also where it was taken in vain
+  RcuOutcome outcome;
+  {
+    const base::RcuReadGuard guard(vfs_.rcu());
+    outcome = WalkRcu(vfs_, ContextRcu(dir, path), path, flags, place);
+  }
+  if (outcome == RcuOutcome::kFound) return place;
+  if (outcome == RcuOutcome::kMissing) return Err(Errno::kNoEnt);
+  return ResolveRef(dir, path, flags);
+}
+
+Result<Path> Task::ResolveRef(int dir, std::string_view path, unsigned flags) const {
   const WalkContext context = TRY(Context(dir, path));
-  return Walk(vfs_, context, path, follow == Follow::kYes ? unsigned{kWalkFollow} : 0);
+  return Walk(vfs_, context, path, flags);
 }
 
 Result<Parent> Task::ParentAt(int dir, std::string_view path) const {
+  Parent parent;
+  RcuOutcome outcome;
+  {
+    const base::RcuReadGuard guard(vfs_.rcu());
+    outcome = WalkParentRcu(vfs_, ContextRcu(dir, path), path, parent);
+  }
+  if (outcome == RcuOutcome::kFound) return parent;
   const WalkContext context = TRY(Context(dir, path));
   return WalkParent(vfs_, context, path);
 }
 
 Status Task::Chdir(std::string_view path) {
-  const WalkContext context = TRY(Context(kAtFdCwd, path));
-  Path place = TRY(Walk(vfs_, context, path, kWalkFollow | kWalkDirectory));
+  Path place = TRY(ResolveAt(kAtFdCwd, path, kWalkFollow | kWalkDirectory));
   TRY(MayAccess(place, kMayExec, *creds_));
   fs_.SetCwd(std::move(place));
   return {};
@@ -197,10 +307,9 @@ Result<int> Task::OpenAt(int dir, std::string_view path, OpenFlags flags, Mode m
   if (flags & O_CREAT) {
     file = TRY(OpenOrCreate(dir, path, flags, mode));
   } else {
-    const WalkContext context = TRY(Context(dir, path));
     unsigned walk = flags & O_NOFOLLOW ? 0 : unsigned{kWalkFollow};
     if (flags & O_DIRECTORY) walk |= kWalkDirectory;
-    const Path place = TRY(Walk(vfs_, context, path, walk));
+    const Path place = TRY(ResolveAt(dir, path, walk));
     file = TRY(vfs_.ops().Open(place, flags, creds_));
   }
   return fds_.Install(std::move(file), std::move(room));
@@ -260,7 +369,16 @@ Result<vfs::Stat> Task::Fstat(int fd) { return vfs_.ops().Getattr(TRY(fds_.Get(f
 // -----------------------------------------------------------------------------------
 
 Result<vfs::Stat> Task::StatAt(int dir, std::string_view path, Follow follow) {
-  return vfs_.ops().Getattr(TRY(Resolve(path, follow, dir)));
+  const unsigned flags = follow == Follow::kYes ? unsigned{kWalkFollow} : 0;
+  vfs::Stat stat;
+  RcuOutcome outcome;
+  {
+    const base::RcuReadGuard guard(vfs_.rcu());
+    outcome = StatRcu(vfs_, ContextRcu(dir, path), path, flags, stat);
+  }
+  if (outcome == RcuOutcome::kFound) return stat;
+  if (outcome == RcuOutcome::kMissing) return Err(Errno::kNoEnt);
+  return vfs_.ops().Getattr(TRY(ResolveRef(dir, path, flags)));
 }
 
 Status Task::Access(std::string_view path, unsigned want, int dir) {

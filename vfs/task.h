@@ -27,6 +27,22 @@ class Vfs;
 inline constexpr int kAtFdCwd = AT_FDCWD;
 inline constexpr size_t kDefaultFdLimit = 1024;  // kMFile beyond
 
+// A place, or none, that walks read in RCU mode. Writers exclude each other, and keep references on
+// the place until it is replaced.
+class RcuPlace {
+ public:
+  RcuPlace() = default;
+  explicit RcuPlace(const Path& place) { Store(place); }
+  void Store(const Path& place);
+  // In an RCU section.
+  RcuPath Load() const;
+
+ private:
+  base::SeqCount seq_;
+  base::SeqField<Mount*> mount_;
+  base::SeqField<Dentry*> dentry_;
+};
+
 // Working directory, root, umask: what chdir, chroot and umask change.
 class FsContext {
  public:
@@ -35,6 +51,8 @@ class FsContext {
 
   Path root() const;
   Path cwd() const;
+  RcuPath RootRcu() const { return root_.Load(); }
+  RcuPath CwdRcu() const { return cwd_.Load(); }
   Mode umask() const;
   void SetCwd(Path cwd);
   void SetRoot(Path root);
@@ -47,12 +65,17 @@ class FsContext {
   };
   mutable base::Mutex<base::LockRank::kPlace> mutex_;
   State state_ DT_GUARDED_BY(mutex_);
+  RcuPlace root_, cwd_;  // those of state_
 };
 
 // Descriptors: the lowest free number is given out.
 class FdTable {
  public:
-  explicit FdTable(size_t limit = kDefaultFdLimit) : limit_(limit) {}
+  explicit FdTable(base::RcuDomain& rcu, size_t limit = kDefaultFdLimit)
+      : rcu_(rcu), limit_(limit) {}
+  ~FdTable();
+  FdTable(const FdTable&) = delete;
+  FdTable& operator=(const FdTable&) = delete;
 
   // The right to one more descriptor, had before the open whose effects could not be undone without
   // one. Lifetime: within its table's.
@@ -70,18 +93,34 @@ class FdTable {
   Result<Room> Reserve();  // kMFile
   int Install(FileRef file, Room room);
   Result<FileRef> Get(int fd) const;  // kBadF
+  // In an RCU section: the directory a descriptor is open on; none: no such descriptor.
+  RcuPath DirRcu(int fd) const;
   Status Close(int fd);
   Result<int> Dup(int fd, int lowest);
   void CloseAll();
   size_t open_count() const;
 
  private:
+  struct Slot {
+    File* file = nullptr;  // owned; mutex_
+    RcuPlace dir;          // the file's, if it is a directory
+  };
+  struct Slots;
+
   bool HasRoomLocked() const DT_REQUIRES(mutex_) { return open_ + reserved_ < limit_; }
   Result<int> InstallLocked(FileRef& file, size_t lowest) DT_REQUIRES(mutex_);
+  static void PutInto(Slot& slot, File* file);
+  static FileRef TakeOut(Slot& slot);
+  Slots& GrowLocked(size_t size) DT_REQUIRES(mutex_);
+  static Slot* At(const Slots* slots, int fd);  // null: beyond the array
+  Slot* AtLocked(int fd) const DT_REQUIRES(mutex_) {
+    return At(slots_.load(std::memory_order_relaxed), fd);
+  }
 
+  base::RcuDomain& rcu_;
   mutable base::Mutex<base::LockRank::kLeaf> mutex_;
-  std::vector<FileRef> files_ DT_GUARDED_BY(mutex_);
-  size_t open_ DT_GUARDED_BY(mutex_) = 0;      // entries of files_ that are not null
+  std::atomic<Slots*> slots_{nullptr};         // one for each descriptor; written with mutex_ held
+  size_t open_ DT_GUARDED_BY(mutex_) = 0;      // slots with a file
   size_t reserved_ DT_GUARDED_BY(mutex_) = 0;  // Rooms; open_ + reserved_ <= limit_
   const size_t limit_;
 };
@@ -179,6 +218,11 @@ class Task {
   Task(const Task& parent);
 
   Result<WalkContext> Context(int dir, std::string_view path) const;
+  RcuContext ContextRcu(int dir, std::string_view path) const;
+  // The place of a path with flags of enum WalkFlags: in RCU mode if it can, or with references
+  // only.
+  Result<Path> ResolveAt(int dir, std::string_view path, unsigned flags) const;
+  Result<Path> ResolveRef(int dir, std::string_view path, unsigned flags) const;
   Result<Parent> ParentAt(int dir, std::string_view path) const;
   Status CheckNoSlash(const Parent& parent);
   Result<FileRef> OpenOrCreate(int dir, std::string_view path, OpenFlags flags, Mode mode);

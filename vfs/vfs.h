@@ -70,6 +70,7 @@ class Vfs {
   NegativeLru& negatives() { return negatives_; }
   MountTree& mounts() { return mounts_; }
   Ops& ops() { return ops_; }
+  base::Sharded<WalkStats>& walk_stats() { return walk_stats_; }
   mm::ObjectCache<File>& files() { return files_; }
 
   // --- caches, as echo 1..3 > /proc/sys/vm/drop_caches ---
@@ -107,6 +108,7 @@ class Vfs {
   std::atomic<DevId> next_dev_{1};
   mm::ObjectCache<File> files_;
   MountTree mounts_;
+  base::Sharded<WalkStats> walk_stats_;
   Ops ops_;
 };
 

@@ -76,12 +76,11 @@ class Walker {
   // The rest of a path that waits for a symlink's target to be walked.
   struct Waiting {
     std::unique_ptr<const std::string> target;  // what the walk reads now; stays where it is
-    std::string_view rest;
+    Components rest;
   };
 
   Status Start(std::string_view path);
   Status WalkPrefix();
-  std::string_view NextComponent();
   bool AtEnd() const;
   Status Step(std::string_view name, Follow follow, bool is_last);
   Status StepUp();
@@ -91,7 +90,7 @@ class Walker {
   Vfs& vfs_;
   const WalkContext& context_;
   const unsigned flags_;
-  std::string_view rest_;
+  Components rest_;
   absl::InlinedVector<Waiting, 2> waiting_;
   int links_ = 0;
 };
@@ -102,18 +101,8 @@ Status Walker::Start(std::string_view path) {
   const bool absolute = path.starts_with('/');
   if (absolute && (flags_ & kWalkBeneath)) return base::Err(Errno::kXDev);
   at = absolute && !(flags_ & kWalkInRoot) ? context_.root : context_.start;
-  rest_ = path;
+  rest_ = Components(path);
   return {};
-}
-
-// Takes the next component off the rest; remembers whether slashes followed it.
-std::string_view Walker::NextComponent() {
-  const size_t end = rest_.find('/');
-  const std::string_view component = rest_.substr(0, end);
-  rest_.remove_prefix(component.size());
-  trailing_slash = !rest_.empty();
-  rest_.remove_prefix(std::min(rest_.find_first_not_of('/'), rest_.size()));
-  return component;
 }
 
 // Is what was taken last the end of the whole path?
@@ -133,13 +122,13 @@ Status Walker::WalkToLast(std::string_view path) {
 
 Status Walker::WalkPrefix() {
   for (;;) {
-    rest_.remove_prefix(std::min(rest_.find_first_not_of('/'), rest_.size()));
     if (rest_.empty() && !waiting_.empty()) {
       rest_ = waiting_.back().rest;
       waiting_.pop_back();
       continue;
     }
-    last = NextComponent();
+    last = rest_.Next();
+    trailing_slash = rest_.trailing_slash();
     if (last.empty()) return {};  // "/" alone
     if (!at.dentry->is_dir()) return base::Err(Errno::kNotDir);
     TRY(MayAccessInode(at.inode(), kMayExec, context_.creds));
@@ -201,7 +190,7 @@ Status Walker::EnterLink(Path link, bool is_last) {
     at = flags_ & kWalkInRoot ? context_.start : context_.root;
   }
   waiting_.push_back({std::make_unique<const std::string>(std::move(target)), rest_});
-  rest_ = *waiting_.back().target;
+  rest_ = Components(*waiting_.back().target);
   if (!is_last) return {};
   TRY(WalkPrefix());
   trailing_slash |= need_directory;

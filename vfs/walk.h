@@ -42,6 +42,40 @@ enum WalkFlags : unsigned {
 // kAccess, kLoop; kXDev for the RESOLVE flags.
 Result<Path> Walk(Vfs& vfs, const WalkContext& context, std::string_view path, unsigned flags);
 
+// --- RCU mode: no lock, no reference, no shared write ---
+//
+// The same walk inside an RCU section, from a place without references, through what is cached.
+// Where more is needed (a name that is not cached, a symlink, "..", a file system that must be
+// asked, anything that changes meanwhile, any refusal) it declines, and the caller walks with
+// references.
+
+struct RcuContext {
+  RcuPath start = {};  // no place: declined
+  const Creds& creds;
+};
+enum class RcuOutcome : uint8_t {
+  kDeclined,
+  kFound,
+  kMissing,  // kNoEnt
+};
+
+struct WalkStats {
+  base::Counter rcu;       // walks that RCU mode answered
+  base::Counter declined;  // walks that it left to references
+};
+inline constexpr auto kWalkFields = base::Fields(
+    base::F<&WalkStats::rcu>("rcu", "Path walks answered in RCU mode", base::StatKind::kCumulative),
+    base::F<&WalkStats::declined>("declined", "Path walks that RCU mode left to references",
+                                  base::StatKind::kCumulative));
+
+// A counted place. `place` may be left holding references when it declines: it is the caller's, and
+// outlives the section, because letting go may block.
+RcuOutcome WalkRcu(Vfs& vfs, const RcuContext& context, std::string_view path, unsigned flags,
+                   Path& place);
+// The attributes alone.
+RcuOutcome StatRcu(Vfs& vfs, const RcuContext& context, std::string_view path, unsigned flags,
+                   Stat& stat);
+
 // The last component, unresolved, and its directory: for everything that creates or removes.
 struct Parent {
   enum class Last : uint8_t { kNormal, kDot, kDotDot, kRoot } kind = Last::kNormal;
@@ -51,6 +85,9 @@ struct Parent {
 };
 Result<Parent> WalkParent(Vfs& vfs, const WalkContext& context, std::string_view path,
                           unsigned flags = 0);
+// As WalkRcu.
+RcuOutcome WalkParentRcu(Vfs& vfs, const RcuContext& context, std::string_view path,
+                         Parent& parent);
 
 // One component below `dir`, neither "." nor "..": the cached child or the file system's answer;
 // mounts are crossed, symlinks are not followed. Search permission is checked.
