@@ -118,7 +118,7 @@ class FdTable {
   }
 
   base::RcuDomain& rcu_;
-  mutable base::Mutex<base::LockRank::kLeaf> mutex_;
+  mutable base::Mutex<base::LockRank::kPlace> mutex_;
   std::atomic<Slots*> slots_{nullptr};         // one for each descriptor; written with mutex_ held
   size_t open_ DT_GUARDED_BY(mutex_) = 0;      // slots with a file
   size_t reserved_ DT_GUARDED_BY(mutex_) = 0;  // Rooms; open_ + reserved_ <= limit_
