@@ -10,6 +10,7 @@
 #include <span>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "base/thread_index.h"
 
@@ -95,8 +96,12 @@ struct StatField {
   std::string_view help;
   StatKind kind;
   StatUnit unit;
+  bool is_signed;  // else what `read` returns are the bits of a uint64_t
   // Reads it from the instance at `instance`.
   int64_t (*read)(const void* instance);
+  // Makes a high water start again, at its level now if the schema names that, else at 0. Null for
+  // all others: what only grows is never written by readers (statsfs keeps where it stood).
+  void (*restart)(void* instance);
 };
 
 // A field together with the struct it belongs to, so that a schema cannot mix structs.
@@ -118,26 +123,62 @@ template <class S, class M>
 S ClassOf(M S::*);
 
 template <class M>
-int64_t ReadStat(const M& member) {
+auto ReadStat(const M& member) {
   if constexpr (requires { member.Value(); }) {
-    return static_cast<int64_t>(member.Value());
+    return member.Value();
   } else if constexpr (requires { member.load(std::memory_order_relaxed); }) {
-    return static_cast<int64_t>(member.load(std::memory_order_relaxed));
+    return member.load(std::memory_order_relaxed);
   } else {
-    return static_cast<int64_t>(member);
+    return member;
   }
+}
+
+template <auto M, class S>
+auto ReadField(const S& instance) {
+  if constexpr (std::is_member_function_pointer_v<decltype(M)>) {
+    return ReadStat((instance.*M)());
+  } else {
+    return ReadStat(instance.*M);
+  }
+}
+
+template <auto M, auto kLevel, class S>
+void RestartHighWater(void* instance) {
+  S& stats = *static_cast<S*>(instance);
+  // In this order: a level that is reached meanwhile is not forgotten.
+  (stats.*M).Reset();
+  if constexpr (!std::is_null_pointer_v<decltype(kLevel)>) {
+    (stats.*M).Note(static_cast<int64_t>(ReadField<kLevel>(stats)));
+  }
+}
+
+template <auto M, auto kLevel, class S>
+constexpr auto RestartOf() -> void (*)(void*) {
+  if constexpr (std::is_same_v<decltype(M), HighWater S::*>) return &RestartHighWater<M, kLevel, S>;
+  return nullptr;
 }
 
 }  // namespace internal
 
-// Describes the field `M` of a struct: a Counter, Gauge, HighWater, std::atomic or number.
-template <auto M>
+// Describes the field `M` of a struct: a Counter, Gauge, HighWater, std::atomic or number, or a
+// const member function that returns one of these. `kLevel`: of a HighWater, the field of which it
+// is the highest value.
+template <auto M, auto kLevel = nullptr>
 constexpr auto F(std::string_view name, std::string_view help, StatKind kind,
                  StatUnit unit = StatUnit::kNone) {
   using S = decltype(internal::ClassOf(M));
-  return TypedStatField<S>{{name, help, kind, unit, [](const void* instance) {
-                              return internal::ReadStat(static_cast<const S*>(instance)->*M);
-                            }}};
+  using Value = decltype(internal::ReadField<M>(std::declval<const S&>()));
+  return TypedStatField<S>{{.name = name,
+                            .help = help,
+                            .kind = kind,
+                            .unit = unit,
+                            .is_signed = std::is_signed_v<Value>,
+                            .read =
+                                [](const void* instance) {
+                                  return static_cast<int64_t>(
+                                      internal::ReadField<M>(*static_cast<const S*>(instance)));
+                                },
+                            .restart = internal::RestartOf<M, kLevel, S>()}};
 }
 
 template <class S, std::same_as<TypedStatField<S>>... Rest>
@@ -196,6 +237,10 @@ class StatSet {
   template <class S, size_t N>
   StatSet(const StatSchema<S, N>& schema, const S& stats)
       : fields_(schema.Span()), first_(&stats), stride_(0), shards_(1) {}
+  // One whose high waters may be made to start again.
+  template <class S, size_t N>
+  StatSet(const StatSchema<S, N>& schema, S& stats)
+      : fields_(schema.Span()), first_(&stats), own_(&stats), stride_(0), shards_(1) {}
   template <class S, size_t N>
   StatSet(const StatSchema<S, N>& schema, const Sharded<S>& stats)
       : fields_(schema.Span()),
@@ -212,10 +257,16 @@ class StatSet {
     }
     return value;
   }
+  // Whether Restart may be called: a high water of a struct that was not given as const.
+  [[nodiscard]] bool MayRestart(const StatField& field) const {
+    return own_ != nullptr && field.restart != nullptr;
+  }
+  void Restart(const StatField& field) const { field.restart(own_); }
 
  private:
   std::span<const StatField> fields_;
   const void* first_;
+  void* own_ = nullptr;
   size_t stride_;
   size_t shards_;
 };

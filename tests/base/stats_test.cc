@@ -58,6 +58,54 @@ TEST(StatSchema, SaysNameHelpUnitAndKind) {
   EXPECT_EQ(StatKindName(field.kind), "instant");
 }
 
+TEST(StatSchema, KnowsWhatHasASign) {
+  std::map<std::string_view, bool> is_signed;
+  for (const StatField& field : kCacheFields.fields) is_signed[field.name] = field.is_signed;
+  const std::map<std::string_view, bool> expected = {{"hits", false},
+                                                     {"entries", true},
+                                                     {"longest", true},
+                                                     {"generation", false},
+                                                     {"plain", false}};
+  EXPECT_EQ(is_signed, expected);
+}
+
+struct Shelf {
+  Gauge books;
+  HighWater most, most_ever;
+  Counter taken, returned;
+
+  uint64_t Moved() const { return taken.Value() + returned.Value(); }
+};
+constexpr auto kShelfFields =
+    Fields(F<&Shelf::Moved>("moved", "", StatKind::kCumulative),
+           F<&Shelf::most, &Shelf::books>("most", "", StatKind::kHighWater),
+           F<&Shelf::most_ever>("most_ever", "", StatKind::kHighWater));
+
+TEST(StatSchema, ReadsWhatIsComputed) {
+  Shelf shelf;
+  shelf.taken.Add(3);
+  shelf.returned.Add(4);
+  const StatSet set(kShelfFields, shelf);
+  EXPECT_EQ(set.Value(kShelfFields.fields[0]), 7);
+  EXPECT_FALSE(kShelfFields.fields[0].is_signed);
+}
+
+TEST(StatSchema, RestartsHighWatersAtTheirLevelAndNothingElse) {
+  Shelf shelf;
+  for (HighWater* mark : {&shelf.most, &shelf.most_ever}) mark->Note(10);
+  shelf.books.Set(4);
+  const StatSet set(kShelfFields, shelf);
+  const auto& [moved, most, most_ever] = kShelfFields.fields;
+  EXPECT_FALSE(set.MayRestart(moved));
+  ASSERT_TRUE(set.MayRestart(most) && set.MayRestart(most_ever));
+  set.Restart(most);
+  EXPECT_EQ(set.Value(most), 4);
+  EXPECT_EQ(set.Value(most_ever), 10);
+  set.Restart(most_ever);
+  EXPECT_EQ(set.Value(most_ever), 0) << "its level is not known";
+  EXPECT_FALSE(StatSet(kShelfFields, std::as_const(shelf)).MayRestart(most));
+}
+
 struct HotStats {
   Counter hits;
   Gauge held;
