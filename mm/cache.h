@@ -36,6 +36,7 @@
 #include "base/list.h"
 #include "base/lock_rank.h"
 #include "base/mutex.h"
+#include "base/stats.h"
 #include "base/thread_annotations.h"
 
 namespace dentree::mm {
@@ -78,6 +79,23 @@ struct CacheInfo {
   uint64_t allocs = 0;
   uint64_t refusals = 0;  // budget, system or fault point said no
 };
+
+inline constexpr auto kCacheFields = base::Fields(
+    base::F<&CacheInfo::active_objects>("active_objects", "Objects owned by somebody",
+                                        base::StatKind::kInstant),
+    base::F<&CacheInfo::total_objects>("total_objects", "Objects there is memory for",
+                                       base::StatKind::kInstant),
+    base::F<&CacheInfo::object_bytes>("object_bytes", "Size of one object",
+                                      base::StatKind::kInstant, base::StatUnit::kBytes),
+    base::F<&CacheInfo::slot_bytes>("slot_bytes", "What one object takes", base::StatKind::kInstant,
+                                    base::StatUnit::kBytes),
+    base::F<&CacheInfo::active_slabs>("active_slabs", "Slabs with an object in use",
+                                      base::StatKind::kInstant),
+    base::F<&CacheInfo::slabs>("slabs", "Slabs", base::StatKind::kInstant),
+    base::F<&CacheInfo::bytes>("bytes", "Charged to the budget", base::StatKind::kInstant,
+                               base::StatUnit::kBytes),
+    base::F<&CacheInfo::allocs>("allocs", "Objects handed out", base::StatKind::kCumulative),
+    base::F<&CacheInfo::refusals>("refusals", "Objects refused", base::StatKind::kCumulative));
 
 // The untyped cache; use ObjectCache<T>.
 //

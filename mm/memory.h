@@ -62,8 +62,9 @@ inline constexpr auto kMemoryFields = base::Fields(
                                 base::StatUnit::kBytes),
     base::F<&MemoryStats::variable_bytes>("variable_bytes", "Of these, outside of object caches",
                                           base::StatKind::kInstant, base::StatUnit::kBytes),
-    base::F<&MemoryStats::high_water>("high_water", "The most ever charged",
-                                      base::StatKind::kHighWater, base::StatUnit::kBytes),
+    base::F<&MemoryStats::high_water, &MemoryStats::used>("high_water", "The most ever charged",
+                                                          base::StatKind::kHighWater,
+                                                          base::StatUnit::kBytes),
     base::F<&MemoryStats::refused>("refused", "Charges refused after reclaim",
                                    base::StatKind::kCumulative),
     base::F<&MemoryStats::reclaims>("reclaims", "Charges that had to reclaim",
@@ -155,6 +156,7 @@ class Memory {
   // memory when there is none.
   std::string MemInfoText() const;
   const MemoryStats& stats() const { return stats_; }
+  MemoryStats& stats() { return stats_; }  // for whoever makes the high water start again
 
   // What leaked so far: caches destroyed with owned objects. Call after the caches are gone.
   std::vector<Leak> LeakReport() const;
