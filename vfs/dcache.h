@@ -36,7 +36,24 @@ struct ExternalName;
 
 struct DcacheStats {
   base::Counter allocated, freed, hits, misses, negative_hits, evicted, invalidated;
+
+  uint64_t Lookups() const { return hits.Value() + misses.Value() + negative_hits.Value(); }
 };
+inline constexpr auto kDcacheFields = base::Fields(
+    base::F<&DcacheStats::Lookups>("lookups", "Names the cache was asked for",
+                                   base::StatKind::kCumulative),
+    base::F<&DcacheStats::hits>("hits", "Of these, names it knew", base::StatKind::kCumulative),
+    base::F<&DcacheStats::negative_hits>("negative_hits", "Of these, names it knew not to exist",
+                                         base::StatKind::kCumulative),
+    base::F<&DcacheStats::misses>(
+        "misses", "Of these, names it did not know; asked again once the directory is locked",
+        base::StatKind::kCumulative),
+    base::F<&DcacheStats::allocated>("allocated", "Dentries made", base::StatKind::kCumulative),
+    base::F<&DcacheStats::freed>("freed", "Dentries freed", base::StatKind::kCumulative),
+    base::F<&DcacheStats::evicted>("evicted", "Unused dentries freed by reclaim",
+                                   base::StatKind::kCumulative),
+    base::F<&DcacheStats::invalidated>("invalidated", "Names forgotten because they no longer hold",
+                                       base::StatKind::kCumulative));
 
 class Dcache {
  public:

@@ -21,6 +21,12 @@ namespace dentree::vfs {
 struct InodeStats {
   base::Counter created, freed, hits, evicted;
 };
+inline constexpr auto kInodeFields = base::Fields(
+    base::F<&InodeStats::created>("created", "Inodes made", base::StatKind::kCumulative),
+    base::F<&InodeStats::freed>("freed", "Inodes freed", base::StatKind::kCumulative),
+    base::F<&InodeStats::hits>("hits", "Inodes found by their number", base::StatKind::kCumulative),
+    base::F<&InodeStats::evicted>("evicted", "Unused inodes freed by reclaim",
+                                  base::StatKind::kCumulative));
 
 class Icache {
  public:

@@ -22,8 +22,9 @@ NegativeLru::NegativeLru(Dcache& dcache, mm::Memory& memory, base::RcuDomain& rc
       rcu_(rcu),
       short_(memory, "dentry_negative", mm::CacheFlags::kReclaimable),
       long_(memory, "dentry_negative_long", mm::CacheFlags::kReclaimable),
-      limit_(limit),
-      registration_(memory, *this) {}
+      registration_(memory, *this) {
+  stats_.limit = limit;
+}
 
 NegativeLru::~NegativeLru() {
   while (EvictOne(1) > 0) {
@@ -60,7 +61,7 @@ Negative* NegativeLru::PopLocked() {
 
 void NegativeLru::Insert(const Dentry& dir, uint32_t dir_seq, const Name& name) {
   Negative* negative = nullptr;
-  if (limit_ > 0 && name.size() <= kNegativeNameMax && dcache_.table_.Reserve()) {
+  if (limit() > 0 && name.size() <= kNegativeNameMax && dcache_.table_.Reserve()) {
     negative = Alloc(name);
     if (negative == nullptr) dcache_.table_.Unreserve();
   }
@@ -81,9 +82,9 @@ void NegativeLru::Insert(const Dentry& dir, uint32_t dir_seq, const Name& name) 
     PushLocked(*negative);
   }
   stats_.inserts.Add();
-  if (size_.fetch_add(1, std::memory_order_relaxed) >= limit_) {
-    EvictOne(kEvictSteps);
-  }
+  const auto entries = static_cast<size_t>(stats_.entries.Add());
+  stats_.high_water.Note(static_cast<int64_t>(std::min(entries, limit())));
+  if (entries > limit()) EvictOne(kEvictSteps);
 }
 
 // Evicts the oldest that was not referenced since it was last looked at. Returns how many were
@@ -101,7 +102,7 @@ size_t NegativeLru::EvictOne(size_t max_steps) {
     }
   }
   if (victim == nullptr) return 0;
-  size_.fetch_sub(1, std::memory_order_relaxed);
+  stats_.entries.Sub();
   // Not there any more when its name came to exist meanwhile.
   const void* const dir = victim->parent.load(std::memory_order_relaxed);
   dcache_.table_.Remove(Dcache::HashOf(dir, victim->hash.load(std::memory_order_relaxed)),

@@ -67,8 +67,21 @@ inline constexpr size_t kShortNegativeMax = sizeof(Negative::name);
 inline constexpr size_t kNegativeNameMax = kShortNegativeMax + sizeof(LongNegative::more);
 
 struct NegativeStats {
+  base::Gauge entries;
+  size_t limit = 0;
+  base::HighWater high_water;
   base::Counter inserts, evictions, refusals;
 };
+inline constexpr auto kNegativeFields = base::Fields(
+    base::F<&NegativeStats::entries>("entries", "Negatives in the queue", base::StatKind::kInstant),
+    base::F<&NegativeStats::limit>("limit", "The most that are kept", base::StatKind::kInstant),
+    base::F<&NegativeStats::high_water, &NegativeStats::entries>(
+        "high_water", "The most there were", base::StatKind::kHighWater),
+    base::F<&NegativeStats::inserts>("inserts", "Negatives made", base::StatKind::kCumulative),
+    base::F<&NegativeStats::evictions>("evictions", "Negatives evicted, by the limit or by reclaim",
+                                       base::StatKind::kCumulative),
+    base::F<&NegativeStats::refusals>("refusals", "Negatives not kept: no memory, or a long name",
+                                      base::StatKind::kCumulative));
 
 // The queue of all negatives of a Vfs, oldest first, with a limit.
 class NegativeLru final : public mm::Shrinker {
@@ -81,9 +94,10 @@ class NegativeLru final : public mm::Shrinker {
   // semaphore held for writing.
   void Insert(const Dentry& dir, uint32_t dir_seq, const Name& name);
 
-  size_t size() const { return size_.load(std::memory_order_relaxed); }
-  size_t limit() const { return limit_; }
+  size_t size() const { return static_cast<size_t>(stats_.entries.Value()); }
+  size_t limit() const { return stats_.limit; }
   const NegativeStats& stats() const { return stats_; }
+  NegativeStats& stats() { return stats_; }  // for whoever makes the high water start again
 
   std::string_view name() const override { return "negative"; }
   size_t Count() override { return size(); }
@@ -104,8 +118,6 @@ class NegativeLru final : public mm::Shrinker {
   base::RcuDomain& rcu_;
   mm::ObjectCache<Negative> short_;
   mm::ObjectCache<LongNegative> long_;
-  const size_t limit_;
-  std::atomic<size_t> size_{0};
   mutable base::SpinLock<base::LockRank::kLru> lock_;
   Negative* oldest_ DT_GUARDED_BY(lock_) = nullptr;
   Negative* newest_ DT_GUARDED_BY(lock_) = nullptr;
