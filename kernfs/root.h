@@ -101,6 +101,11 @@ class Kernfs {
   std::unique_ptr<Caches> caches_;
   base::Sharded<KernfsStats> stats_;
 };
+inline constexpr auto kKernfsLiveFields = base::Fields(
+    base::F<&Kernfs::live_nodes>("nodes", "Listed nodes", base::StatKind::kInstant),
+    base::F<&Kernfs::live_transients>("entries", "Entries that a cached inode stands for",
+                                      base::StatKind::kInstant),
+    base::F<&Kernfs::live_open_files>("open_files", "Open files", base::StatKind::kInstant));
 
 // Exact identity of an entry: unique for ever within its root.
 struct Identity {
