@@ -1,5 +1,6 @@
 #include "os/os.h"
 
+#include "os/stats_internal.h"
 #include "os/system_internal.h"
 #include "ramfs/ramfs.h"
 
@@ -27,8 +28,10 @@ constexpr Directory kDirectories[] = {{"/home", 0755}, {"/mnt", 0755}, {"/proc",
 struct MountLine {
   std::string_view source, target, type;
 };
-constexpr MountLine kMounts[] = {
-    {"proc", "/proc", "proc"}, {"sysfs", "/sys", "sysfs"}, {"tracefs", kTracingDir, "tracefs"}};
+constexpr MountLine kMounts[] = {{"proc", "/proc", "proc"},
+                                 {"sysfs", "/sys", "sysfs"},
+                                 {"statsfs", kStatsDir, "statsfs"},
+                                 {"tracefs", kTracingDir, "tracefs"}};
 
 // A tree of fixed files as a file system type.
 Result<kernfs::RootRef> MakeTree(const std::shared_ptr<kernfs::Kernfs>& kernfs,
@@ -78,6 +81,7 @@ Status Os::MakeTypes(const Options& options) {
                                .reserved_event_names = eventfs::ReservedEventNames()});
   tracefs_ =
       TRY(tracefs::Tracefs::Create(kernfs, *registry_, {.extras = options.extras, .cpus = 0}));
+  statistics_ = TRY(Statistics::Create(kernfs, *registry_));
   return {};
 }
 
@@ -99,6 +103,8 @@ Os::~Os() {
   if (system_->sys != nullptr) system_->sys->Remove(system_->sys->top());
   system_->proc = system_->sys = nullptr;
 }
+
+statsfs::Statsfs& Os::statsfs() const { return statistics_->statsfs(); }
 
 std::unique_ptr<vfs::Task> Os::NewTask(vfs::Creds creds) {
   return std::make_unique<vfs::Task>(*vfs_, std::move(creds));

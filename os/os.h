@@ -10,7 +10,8 @@
 //     /                    ramfs, with /home /mnt /root /run and /tmp (1777)
 //     /proc                mounts, filesystems, meminfo, slabinfo, uptime, version, self/,
 //                          sys/vm/drop_caches, sys/fs/dentry-state
-//     /sys                 what is mounted on: kernel/tracing
+//     /sys                 what is mounted on: kernel/stats, kernel/tracing
+//     /sys/kernel/stats    statsfs: the counters of every room (docs/statsfs.md)
 //     /sys/kernel/tracing  tracefs
 //
 // Thread safety: any thread; each Task as it says. Lifetime: many live in one process. Tasks, paths
@@ -26,6 +27,7 @@
 
 #include "base/base.h"
 #include "eventfs/eventfs.h"
+#include "statsfs/statsfs.h"
 #include "trace/trace.h"
 #include "tracefs/tracefs.h"
 #include "vfs/vfs.h"
@@ -36,6 +38,7 @@ using base::Errno;
 using base::Result;
 using base::Status;
 
+inline constexpr std::string_view kStatsDir = "/sys/kernel/stats";
 inline constexpr std::string_view kTracingDir = "/sys/kernel/tracing";
 
 struct Options {
@@ -49,6 +52,7 @@ struct Options {
   uint64_t hash_seed = 0;        // 0: random
 };
 
+class Statistics;
 struct System;
 
 class Os {
@@ -62,6 +66,8 @@ class Os {
   vfs::Vfs& vfs() const { return *vfs_; }
   trace::Registry& registry() const { return *registry_; }
   tracefs::Tracefs& tracefs() const { return *tracefs_; }
+  // For sources of a program's own; they end before the Os.
+  statsfs::Statsfs& statsfs() const;
   base::FaultInjector& faults() const { return vfs_->faults(); }
   base::SyncPoints& sync_points() const { return vfs_->sync_points(); }
 
@@ -79,6 +85,7 @@ class Os {
   const std::unique_ptr<System> system_;
   std::unique_ptr<trace::Registry> registry_;
   std::unique_ptr<tracefs::Tracefs> tracefs_;
+  std::unique_ptr<Statistics> statistics_;
 };
 
 }  // namespace dentree::os

@@ -6,12 +6,13 @@ namespace dentree::os {
 
 namespace {
 
-enum Object : kernfs::ObjectId { kKernelDir = 1, kTracingPlace };
+enum Object : kernfs::ObjectId { kKernelDir = 1, kTracingPlace, kStatsPlace };
 
 constexpr kernfs::DirType kPlaceType{};
 
 constexpr auto kKernelTable =
-    kernfs::MakeTable(kernfs::Subdir("tracing", 0755, kPlaceType, kTracingPlace));
+    kernfs::MakeTable(kernfs::Subdir("stats", 0755, kPlaceType, kStatsPlace),
+                      kernfs::Subdir("tracing", 0755, kPlaceType, kTracingPlace));
 constexpr kernfs::DirType kKernelType{.table = kKernelTable};
 
 constexpr auto kSysTable =
