@@ -60,7 +60,7 @@ TEST_F(OsTest, TellsWhatIsMounted) {
   ASSERT_OK(task().Mount("none", "/mnt/a b", "ramfs", ""));
   EXPECT_THAT(Read("/proc/mounts"), Holds(HasSubstr("none /mnt/a\\040b ramfs rw")));
   EXPECT_THAT(Read("/proc/filesystems"),
-              Holds("nodev\tramfs\nnodev\tproc\nnodev\tsysfs\nnodev\ttracefs\n"));
+              Holds("nodev\tramfs\nnodev\tproc\nnodev\tsysfs\nnodev\ttracefs\nnodev\tstatsfs\n"));
 }
 
 TEST_F(OsTest, TellsAboutItself) {
