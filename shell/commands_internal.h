@@ -46,6 +46,7 @@ extern const Command kSyncCommand;        // commands_mount.cc
 extern const Command kTailCommand;        // commands_text.cc
 extern const Command kTestCommand;        // commands_test.cc
 extern const Command kTimeCommand;        // commands_misc.cc
+extern const Command kTopCommand;         // commands_top.cc
 extern const Command kTouchCommand;       // commands_attr.cc
 extern const Command kTreeCommand;        // commands_tree.cc
 extern const Command kTrueCommand;        // commands_misc.cc
@@ -68,6 +69,11 @@ std::optional<Input> OpenInput(Call& call, const std::string& path);
 // A new mode from "755", "u+x,go-w" or "=r" as chmod and mkdir -m take it; `umask` holds back what
 // a clause without u, g, o or a would set. kInval: no mode.
 base::Result<vfs::Mode> ParseMode(std::string_view text, vfs::Mode old, vfs::Mode umask);
+
+// "0.5", "2m": seconds; nothing if it is no interval.
+std::optional<double> ParseInterval(std::string_view text);
+// Waits, by the host's clock, that long or until the command is to stop.
+void SleepUnlessStopped(const Call& call, double seconds);
 
 // 'path', as messages show it.
 std::string Quote(std::string_view path);

@@ -23,19 +23,6 @@ int RunFalse(Call&) { return kFailure; }
 
 // --- sleep ------------------------------------------------------------------------------------
 
-// "0.5", "2m": seconds; nothing if it is no interval.
-std::optional<double> ParseInterval(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const std::string_view suffix(end, text.data() + text.size());
-  if (error != std::errc() || value < 0 || suffix.size() > 1) return std::nullopt;
-  if (suffix.empty() || suffix == "s") return value;
-  if (suffix == "m") return value * 60;
-  if (suffix == "h") return value * 3600;
-  if (suffix == "d") return value * 86400;
-  return std::nullopt;
-}
-
 int RunSleep(Call& call) {
   if (call.operands().empty()) return call.FailUsage("missing operand");
   double seconds = 0;
@@ -44,11 +31,7 @@ int RunSleep(Call& call) {
     if (!interval) return call.FailUsage(absl::StrFormat("invalid time interval '%s'", text));
     seconds += *interval;
   }
-  constexpr auto kStep = std::chrono::milliseconds(50);  // how soon control-C is seen
-  const auto end = Clock::now() + std::chrono::duration<double>(std::min(seconds, 1e9));
-  for (auto now = Clock::now(); now < end && !call.Stopped(); now = Clock::now()) {
-    std::this_thread::sleep_for(std::min<std::chrono::duration<double>>(end - now, kStep));
-  }
+  SleepUnlessStopped(call, seconds);
   return kSuccess;
 }
 
@@ -173,6 +156,26 @@ int RunStressCommand(Call& call) {
 }
 
 }  // namespace
+
+std::optional<double> ParseInterval(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string_view suffix(end, text.data() + text.size());
+  if (error != std::errc() || value < 0 || suffix.size() > 1) return std::nullopt;
+  if (suffix.empty() || suffix == "s") return value;
+  if (suffix == "m") return value * 60;
+  if (suffix == "h") return value * 3600;
+  if (suffix == "d") return value * 86400;
+  return std::nullopt;
+}
+
+void SleepUnlessStopped(const Call& call, double seconds) {
+  constexpr auto kStep = std::chrono::milliseconds(50);  // how soon control-C is seen
+  const auto end = Clock::now() + std::chrono::duration<double>(std::min(seconds, 1e9));
+  for (auto now = Clock::now(); now < end && !call.Stopped(); now = Clock::now()) {
+    std::this_thread::sleep_for(std::min<std::chrono::duration<double>>(end - now, kStep));
+  }
+}
 
 constinit const Command kTrueCommand{
     .name = "true",
