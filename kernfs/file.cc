@@ -42,7 +42,9 @@ bool OpenFile::readable() const { return file_.readable(); }
 bool OpenFile::writable() const { return file_.writable(); }
 
 uint32_t OpenFile::event() const { return entry_.event(); }
-Status OpenFile::Wait(uint32_t seen) { return entry_.Wait(seen); }
+Status OpenFile::Wait(uint32_t seen) {
+  return nowait_ ? entry_.Park(seen, nowait_->waiter) : entry_.Wait(seen);
+}
 
 vfs::PollEvents OpenFile::DefaultPoll() const {
   return event_seen_.load(std::memory_order_relaxed) == event() ? kReady : kReadyAndChanged;
@@ -133,10 +135,9 @@ void FileOps::Release(vfs::File& file) const {
   OpenFiles::Put(&open);
 }
 
-vfs::Result<size_t> FileOps::Read(vfs::File& file, std::span<std::byte> out, uint64_t pos) const {
-  auto& open = file.priv<OpenFile>();
-  Transient& t = Lookups::Of(file.inode());
-  base::MutexLock lock(OpenFiles::MutexOf(open));
+namespace {
+
+Result<size_t> ReadLocked(OpenFile& open, Transient& t, std::span<std::byte> out, uint64_t pos) {
   const ActiveRef active(t);
   if (!active.ok()) return Err(Errno::kNoDev);
   open.root().kernfs().stats().Add<&KernfsStats::reads>();
@@ -145,11 +146,8 @@ vfs::Result<size_t> FileOps::Read(vfs::File& file, std::span<std::byte> out, uin
   return t.file_ops().Read(open, out, pos);
 }
 
-vfs::Result<size_t> FileOps::Write(vfs::File& file, std::span<const std::byte> in,
-                                   uint64_t pos) const {
-  auto& open = file.priv<OpenFile>();
-  Transient& t = Lookups::Of(file.inode());
-  base::MutexLock lock(OpenFiles::MutexOf(open));
+Result<size_t> WriteLocked(OpenFile& open, Transient& t, std::span<const std::byte> in,
+                           uint64_t pos) {
   const ActiveRef active(t);
   if (!active.ok()) return Err(Errno::kNoDev);
   const size_t atomic = t.file_ops().AtomicWriteBytes();
@@ -159,6 +157,37 @@ vfs::Result<size_t> FileOps::Write(vfs::File& file, std::span<const std::byte> i
   SYNC_POINT(open.root().vfs().sync_points(), "kernfs:write:active");
   base::AssertMayCallOut();
   return t.file_ops().Write(open, {reinterpret_cast<const char*>(in.data()), size}, pos);
+}
+
+}  // namespace
+
+vfs::Result<size_t> FileOps::Read(vfs::File& file, std::span<std::byte> out, uint64_t pos) const {
+  auto& open = file.priv<OpenFile>();
+  base::MutexLock lock(OpenFiles::MutexOf(open));
+  return ReadLocked(open, Lookups::Of(file.inode()), out, pos);
+}
+
+vfs::Result<size_t> FileOps::Write(vfs::File& file, std::span<const std::byte> in,
+                                   uint64_t pos) const {
+  auto& open = file.priv<OpenFile>();
+  base::MutexLock lock(OpenFiles::MutexOf(open));
+  return WriteLocked(open, Lookups::Of(file.inode()), in, pos);
+}
+
+vfs::Result<size_t> FileOps::ReadNowait(vfs::File& file, std::span<std::byte> out, uint64_t pos,
+                                        vfs::Waiter* waiter) const {
+  auto& open = file.priv<OpenFile>();
+  base::MutexLock lock(OpenFiles::MutexOf(open));
+  const OpenFiles::Nowait nowait(open, waiter);
+  return ReadLocked(open, Lookups::Of(file.inode()), out, pos);
+}
+
+vfs::Result<size_t> FileOps::WriteNowait(vfs::File& file, std::span<const std::byte> in,
+                                         uint64_t pos, vfs::Waiter* waiter) const {
+  auto& open = file.priv<OpenFile>();
+  base::MutexLock lock(OpenFiles::MutexOf(open));
+  const OpenFiles::Nowait nowait(open, waiter);
+  return WriteLocked(open, Lookups::Of(file.inode()), in, pos);
 }
 
 vfs::Result<uint64_t> FileOps::Seek(vfs::File& file, int64_t offset, vfs::Whence whence) const {

@@ -15,6 +15,10 @@ class FileOps final : public vfs::FileOps {
   vfs::Result<size_t> Read(vfs::File& file, std::span<std::byte> out, uint64_t pos) const override;
   vfs::Result<size_t> Write(vfs::File& file, std::span<const std::byte> in,
                             uint64_t pos) const override;
+  vfs::Result<size_t> ReadNowait(vfs::File& file, std::span<std::byte> out, uint64_t pos,
+                                 vfs::Waiter* waiter) const override;
+  vfs::Result<size_t> WriteNowait(vfs::File& file, std::span<const std::byte> in, uint64_t pos,
+                                  vfs::Waiter* waiter) const override;
   vfs::Result<uint64_t> Seek(vfs::File& file, int64_t offset, vfs::Whence whence) const override;
   vfs::PollEvents Poll(vfs::File& file) const override;
   vfs::Result<uint64_t> Ioctl(vfs::File& file, unsigned cmd, uint64_t arg) const override;

@@ -23,6 +23,18 @@ class OpenFiles {
 
   static auto& MutexOf(OpenFile& file) { return file.mutex_; }
 
+  // While one lives, OpenFile::Wait does not sleep. REQUIRES: the file's mutex.
+  class Nowait {
+   public:
+    Nowait(OpenFile& file, vfs::Waiter* waiter) : file_(file) { file_.nowait_ = {waiter}; }
+    ~Nowait() { file_.nowait_.reset(); }
+    Nowait(const Nowait&) = delete;
+    Nowait& operator=(const Nowait&) = delete;
+
+   private:
+    OpenFile& file_;
+  };
+
  private:
   static void UnlinkLocked(OpenFile& file);  // entries lock
 };

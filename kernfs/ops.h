@@ -4,11 +4,12 @@
 // Every call runs under an active reference: removal of the entry, of its object or of its domain
 // waits until the call has returned, so priv stays valid in it. No lock of rank kNode or above is
 // held. A call that would sleep for long uses OpenFile::Wait, which gives the reference back
-// meanwhile.
+// meanwhile; on a request loop it is sent away and called again, so it keeps nothing across Wait.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include "kernfs/node.h"
 #include "vfs/creds.h"
 #include "vfs/types.h"
+#include "vfs/wait_queue.h"
 
 namespace dentree::vfs {
 class File;
@@ -81,7 +83,8 @@ class OpenFile {
   // first, looks again, and then waits for it to change.
   uint32_t event() const;
   // Gives the active reference back, sleeps until event() is no longer `seen`, and takes it again.
-  // kNoDev: the entry was removed meanwhile; priv and data are gone, return at once.
+  // kNoDev: the entry was removed meanwhile; priv and data are gone, return at once. kAgain: the
+  // caller must not sleep; return it, and the operation is called again once event() has moved.
   [[nodiscard]] Status Wait(uint32_t seen);
   // Readable and writable; exceptional too when Notify was called since the last read of text.
   vfs::PollEvents DefaultPoll() const;
@@ -105,6 +108,11 @@ class OpenFile {
   friend class TextOps;
   friend class Transient;
 
+  // Who is to be woken instead of sleeping; null: nobody.
+  struct Nowait {
+    vfs::Waiter* waiter;
+  };
+
   Root& root_;
   Transient& entry_;
   const vfs::File& file_;
@@ -117,6 +125,7 @@ class OpenFile {
   uint32_t charged_ = 0;                          // bytes of text_ in the budget; mutex_
   std::atomic<uint32_t> event_seen_;              // of the last text made
   base::Mutex<base::LockRank::kOpenFile> mutex_;  // one operation at a time
+  std::optional<Nowait> nowait_;                  // of the operation that runs; mutex_
   std::string text_;                              // mutex_
 };
 

@@ -12,7 +12,7 @@
 //     shape of the listed tree, node states   tree_ (kNode); lookups and listings share it
 //     what is cached of each domain           entries_lock_ (kBucket)
 //     changed owners and modes                attrs_lock_ (kBucket)
-//     sleepers of OpenFile::Wait              wait_ (kNotify)
+//     who waits in OpenFile::Wait             wait_ (kNotify)
 // No client code runs under any of them.
 //
 // Thread safety: every member may be called by any thread. Removal waits for operations under way
@@ -40,6 +40,7 @@
 #include "mm/mm.h"
 #include "vfs/super_block.h"
 #include "vfs/types.h"
+#include "vfs/wait_queue.h"
 
 namespace dentree::vfs {
 class Vfs;
@@ -199,12 +200,7 @@ class Root {
   using TreeLock = base::RwSem<base::LockRank::kNode>;
   using EntriesLock = base::SpinLock<base::LockRank::kBucket>;
 
-  // Sleepers of some entries: waiting for an event, or for the last operation to end.
-  struct WaitBucket {
-    base::Mutex<base::LockRank::kNotify> mutex;
-    base::CondVar moved;
-  };
-  static constexpr size_t kWaitBuckets = 16;
+  static constexpr size_t kWaitQueues = 16;
 
   Root(std::shared_ptr<Kernfs> kernfs, const Init& init);
 
@@ -242,7 +238,8 @@ class Root {
   std::unique_ptr<EntryIndex> entries_;
   std::unique_ptr<AttrMap> attrs_;
   SuperBlock* super_ DT_GUARDED_BY(entries_lock_) = nullptr;  // the only one, while mounted
-  std::array<WaitBucket, kWaitBuckets> wait_;
+  // Each for some entries: who waits for an event, or for the last operation to end.
+  std::array<vfs::WaitQueue, kWaitQueues> wait_;
 };
 
 using RootRef = std::shared_ptr<Root>;

@@ -48,8 +48,8 @@ void Transient::Put(Transient* t) {
 
 // --- Transient: active references ---
 
-Root::WaitBucket& Transient::bucket() const {
-  return root().wait_[base::Mix64(reinterpret_cast<uintptr_t>(this)) % Root::kWaitBuckets];
+vfs::WaitQueue& Transient::wait_queue() const {
+  return root().wait_[base::Mix64(reinterpret_cast<uintptr_t>(this)) % Root::kWaitQueues];
 }
 
 bool Transient::Acquire() {
@@ -60,13 +60,7 @@ bool Transient::Acquire() {
 }
 
 void Transient::Release() {
-  if (active_.fetch_sub(1, std::memory_order_seq_cst) == 1 && dead()) WakeAll();
-}
-
-void Transient::WakeAll() {
-  Root::WaitBucket& bucket = this->bucket();
-  const base::MutexLock lock(bucket.mutex);
-  bucket.moved.NotifyAll();
+  if (active_.fetch_sub(1, std::memory_order_seq_cst) == 1 && dead()) wait_queue().Rouse();
 }
 
 // Nothing to wait for and nothing to release. The entries lock is held.
@@ -76,15 +70,13 @@ bool Transient::quiet() const {
 
 void Transient::Drain() {
   SetState(kDead);
-  if (waiters_.load(std::memory_order_seq_cst) != 0) WakeAll();
+  if (waiters_.load(std::memory_order_seq_cst) != 0) wait_queue().WakeAll(waiters_);
   Root& root = this->root();
   while (true) {
     if (!idle()) {
       root.kernfs().stats().Add<&KernfsStats::drain_waits>();
       SYNC_POINT(root.vfs().sync_points(), "kernfs:drain:wait");
-      Root::WaitBucket& bucket = this->bucket();
-      base::MutexLock lock(bucket.mutex);
-      while (!idle()) bucket.moved.Wait(bucket.mutex);
+      wait_queue().SleepUntil([this] { return idle(); });
     }
     OpenFile* const file = OpenFiles::Take(root, *this);
     if (file == nullptr) break;
@@ -100,20 +92,24 @@ void Transient::Drain() {
 
 void Transient::Bump() {
   event_.fetch_add(1, std::memory_order_seq_cst);
-  if (waiters_.load(std::memory_order_seq_cst) != 0) WakeAll();
+  if (waiters_.load(std::memory_order_seq_cst) != 0) wait_queue().WakeAll(waiters_);
 }
 
 Status Transient::Wait(uint32_t seen) {
-  Root::WaitBucket& bucket = this->bucket();
   waiters_.fetch_add(1, std::memory_order_seq_cst);
   Release();
-  {
-    base::MutexLock lock(bucket.mutex);
-    while (event() == seen && !dead()) bucket.moved.Wait(bucket.mutex);
-  }
+  wait_queue().SleepUntil([this, seen] { return Moved(seen); });
   // Taken even if it is dead, so that the operation gives back what it took.
   Acquire(Even::kIfDead);
   waiters_.fetch_sub(1, std::memory_order_seq_cst);
+  if (dead()) return base::Err(Errno::kNoDev);
+  return {};
+}
+
+Status Transient::Park(uint32_t seen, vfs::Waiter* waiter) {
+  const auto moved = [this, seen] { return Moved(seen); };
+  const bool waits = waiter != nullptr ? wait_queue().Park(*waiter, waiters_, moved) : !Moved(seen);
+  if (waits) return base::Err(Errno::kAgain);
   if (dead()) return base::Err(Errno::kNoDev);
   return {};
 }

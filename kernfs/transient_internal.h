@@ -81,8 +81,10 @@ class Transient {
 
   // --- waiting ---
   uint32_t event() const { return event_.load(std::memory_order_seq_cst); }
-  void Bump();  // event, and wakes sleepers
+  void Bump();  // event, and wakes who waits
   [[nodiscard]] Status Wait(uint32_t seen);
+  // As Wait, without sleeping: kAgain, with `waiter` (unless null) left to be woken.
+  [[nodiscard]] Status Park(uint32_t seen, vfs::Waiter* waiter);
 
   // --- attributes: the root's generation for which the inode's are right ---
   uint32_t attrs_generation() const { return attrs_generation_.load(std::memory_order_acquire); }
@@ -103,8 +105,8 @@ class Transient {
   friend class OpenFiles;
   friend class ChainTable<Transient>;
 
-  Root::WaitBucket& bucket() const;
-  void WakeAll();
+  vfs::WaitQueue& wait_queue() const;
+  bool Moved(uint32_t seen) const { return event() != seen || dead(); }
   bool quiet() const;
 
   std::atomic<uint8_t> state_{0};
@@ -114,7 +116,7 @@ class Transient {
   std::atomic<uint32_t> refs_{1};
   std::atomic<uint32_t> event_{1};
   std::atomic<uint32_t> attrs_generation_{0};
-  std::atomic<uint32_t> waiters_{0};
+  vfs::WaitCount waiters_{0};
   NodeRef domain_;
   const uint64_t what_;  // object 48 | index 16
   union {

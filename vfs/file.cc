@@ -38,6 +38,19 @@ Status StripSetId(const File& file) {
 
 }  // namespace
 
+Status File::MayRead(uint64_t pos) const {
+  if (!readable()) return base::Err(Errno::kBadF);
+  if (dentry().is_dir()) return base::Err(Errno::kIsDir);
+  if (pos > INT64_MAX) return base::Err(Errno::kInval);
+  return {};
+}
+
+Status File::MayWrite(uint64_t pos) const {
+  if (!writable()) return base::Err(Errno::kBadF);
+  if (pos > INT64_MAX) return base::Err(Errno::kInval);
+  return StripSetId(*this);
+}
+
 Result<size_t> File::Read(std::span<std::byte> out) {
   base::MutexLock lock(pos_mutex_);
   const size_t n = TRY(Pread(out, pos_));
@@ -48,22 +61,44 @@ Result<size_t> File::Read(std::span<std::byte> out) {
 Result<size_t> File::Write(std::span<const std::byte> in) {
   base::MutexLock lock(pos_mutex_);
   const size_t n = TRY(Pwrite(in, pos_));
-  pos_ = (flags() & O_APPEND) ? inode().size() : pos_ + n;
+  pos_ = AfterWrite(pos_, n);
   return n;
 }
 
 Result<size_t> File::Pread(std::span<std::byte> out, uint64_t pos) {
-  if (!readable()) return base::Err(Errno::kBadF);
-  if (dentry().is_dir()) return base::Err(Errno::kIsDir);
-  if (pos > INT64_MAX) return base::Err(Errno::kInval);
+  TRY(MayRead(pos));
   return ops_->Read(*this, out, pos);
 }
 
 Result<size_t> File::Pwrite(std::span<const std::byte> in, uint64_t pos) {
-  if (!writable()) return base::Err(Errno::kBadF);
-  if (pos > INT64_MAX) return base::Err(Errno::kInval);
-  TRY(StripSetId(*this));
+  TRY(MayWrite(pos));
   return ops_->Write(*this, in, pos);
+}
+
+Result<size_t> File::ReadNowait(std::span<std::byte> out, std::optional<uint64_t> pos,
+                                Waiter* waiter) {
+  if (pos) {
+    TRY(MayRead(*pos));
+    return ops_->ReadNowait(*this, out, *pos, waiter);
+  }
+  base::MutexLock lock(pos_mutex_);
+  TRY(MayRead(pos_));
+  const size_t n = TRY(ops_->ReadNowait(*this, out, pos_, waiter));
+  pos_ += n;
+  return n;
+}
+
+Result<size_t> File::WriteNowait(std::span<const std::byte> in, std::optional<uint64_t> pos,
+                                 Waiter* waiter) {
+  if (pos) {
+    TRY(MayWrite(*pos));
+    return ops_->WriteNowait(*this, in, *pos, waiter);
+  }
+  base::MutexLock lock(pos_mutex_);
+  TRY(MayWrite(pos_));
+  const size_t n = TRY(ops_->WriteNowait(*this, in, pos_, waiter));
+  pos_ = AfterWrite(pos_, n);
+  return n;
 }
 
 Result<uint64_t> File::Seek(int64_t offset, Whence whence) {

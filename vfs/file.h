@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <span>
 
 #include "base/base.h"
@@ -47,6 +48,12 @@ class File {
   Result<size_t> Write(std::span<const std::byte> in);  // O_APPEND: at the end
   Result<size_t> Pread(std::span<std::byte> out, uint64_t pos);
   Result<size_t> Pwrite(std::span<const std::byte> in, uint64_t pos);
+  // The same, at `pos` or (nothing) at the position, for a caller that must not sleep: where they
+  // would, kAgain as FileOps::ReadNowait says. They do wait for a thread that is inside another
+  // call of the same file, so no other thread may sleep in one.
+  Result<size_t> ReadNowait(std::span<std::byte> out, std::optional<uint64_t> pos, Waiter* waiter);
+  Result<size_t> WriteNowait(std::span<const std::byte> in, std::optional<uint64_t> pos,
+                             Waiter* waiter);
   Result<uint64_t> Seek(int64_t offset, Whence whence);
   Status Readdir(DirSink& sink);  // from the position on; moves it
   Status Truncate(uint64_t size);
@@ -59,6 +66,12 @@ class File {
 
  private:
   friend class Ops;
+
+  Status MayRead(uint64_t pos) const;
+  Status MayWrite(uint64_t pos) const;
+  uint64_t AfterWrite(uint64_t pos, size_t n) const {
+    return (flags() & O_APPEND) ? inode().size() : pos + n;
+  }
 
   const Path path_;
   const CredsRef creds_;

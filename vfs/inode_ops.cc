@@ -56,6 +56,14 @@ Result<size_t> FileOps::Read(File&, std::span<std::byte>, uint64_t) const {
 Result<size_t> FileOps::Write(File&, std::span<const std::byte>, uint64_t) const {
   return Err(Errno::kInval);
 }
+Result<size_t> FileOps::ReadNowait(File& file, std::span<std::byte> out, uint64_t pos,
+                                   Waiter*) const {
+  return Read(file, out, pos);
+}
+Result<size_t> FileOps::WriteNowait(File& file, std::span<const std::byte> in, uint64_t pos,
+                                    Waiter*) const {
+  return Write(file, in, pos);
+}
 Result<int64_t> FileOps::Iterate(File&, int64_t, DirSink&) const { return Err(Errno::kNotDir); }
 
 Result<uint64_t> FileOps::Seek(File& file, int64_t offset, Whence whence) const {

@@ -26,6 +26,7 @@ namespace dentree::vfs {
 
 class File;
 class FileOps;
+class Waiter;
 
 // Answer of Revalidate.
 enum class Validity : uint8_t { kValid, kStale };
@@ -112,6 +113,13 @@ class FileOps {
   virtual Result<size_t> Read(File& file, std::span<std::byte> out, uint64_t pos) const;  // kInval
   virtual Result<size_t> Write(File& file, std::span<const std::byte> in,
                                uint64_t pos) const;  // kInval
+  // The same for a caller that must not sleep (a request loop). Where they would sleep: kAgain,
+  // with `waiter` (unless null) armed to be woken when it is worth trying again. Default: Read and
+  // Write, for files that let nobody wait.
+  virtual Result<size_t> ReadNowait(File& file, std::span<std::byte> out, uint64_t pos,
+                                    Waiter* waiter) const;
+  virtual Result<size_t> WriteNowait(File& file, std::span<const std::byte> in, uint64_t pos,
+                                     Waiter* waiter) const;
   // Lists from `pos` (0 = start) into `sink` until it is full. Returns the position after the last
   // entry taken. Default: kNotDir.
   virtual Result<int64_t> Iterate(File& file, int64_t pos, DirSink& sink) const;

@@ -32,6 +32,7 @@
 #include "vfs/super_block.h"
 #include "vfs/task.h"
 #include "vfs/types.h"
+#include "vfs/wait_queue.h"
 #include "vfs/walk.h"
 
 namespace dentree::vfs {
