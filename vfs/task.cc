@@ -210,8 +210,10 @@ Task::~Task() { fds_.CloseAll(); }
 
 void Task::SetCreds(Creds creds) { creds_ = std::make_shared<const Creds>(std::move(creds)); }
 
-// Where a walk of `path` starts. A descriptor is looked at only when the path is relative.
+// Where a walk of `path` starts. A descriptor is looked at only when the path is relative and not
+// empty.
 Result<WalkContext> Task::Context(int dir, std::string_view path) const {
+  if (path.empty()) return Err(Errno::kNoEnt);
   if (dir == kAtFdCwd || path.starts_with('/')) return WalkContext{fs_.root(), fs_.cwd(), *creds_};
   const FileRef file = TRY(fds_.Get(dir));
   if (!file->dentry().is_dir()) return Err(Errno::kNotDir);
