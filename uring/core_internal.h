@@ -1,0 +1,92 @@
+// Core: what a loop's thread and its clients share, from the loop's start to the last queue's end.
+//
+// The inbox is a stack of Work without a lock: any thread pushes, the loop takes all of it. The
+// loop sleeps so: it says that it does (asleep_), looks into the inbox once more, and enters the
+// kernel. Who pushes onto an empty inbox looks at asleep_ and, the first to see it, signals the
+// eventfd that the loop's io_uring reads. Stores and loads of both are sequentially consistent: one
+// of the two sees the other. Who pushes onto what others have pushed relies on the first of them.
+//
+// Thread safety: as said at each part. Lifetime: shared by the Loop and its queues.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "base/base.h"
+#include "uring/kernel_ring_internal.h"
+#include "uring/loop.h"
+#include "uring/request_ring_internal.h"
+#include "uring/stats.h"
+#include "vfs/vfs.h"
+
+namespace dentree::uring {
+
+// All opcodes but those that the loop itself has to know: kRead, kWrite and kAsyncCancel.
+int32_t Perform(vfs::Task& task, const Entry& entry);
+
+class Core {
+ public:
+  Core(vfs::Vfs& vfs, const Loop::Options& options);
+  ~Core();
+  Status Open();  // the eventfd
+  int event_fd() const { return event_fd_; }
+  LoopStats& stats() { return stats_; }
+
+  // --- any thread ---
+  void Push(Work& work);
+  void Stop();
+  Status Attach(RequestRing& ring);
+
+  // --- a ring's client ---
+  void Announce(RequestRing& ring);  // it has published something
+  void Detach(RequestRing& ring);    // when it returns the loop will not touch it again
+
+  // --- the loop's thread ---
+  void Run(KernelRing& kernel);
+
+ private:
+  Work* TakeAll();  // the first pushed first
+  bool GoesToSleep();
+  void WakeLoop();
+  void Signal();
+
+  void RunAll(Work* work);
+  void Visit(RequestRing& ring);
+  void Serve(RequestRing& ring, const Request& request);
+  void Transfer(RequestRing& ring, const Request& request);
+  void Finish(RequestRing& ring, uint64_t user_data, int32_t res);
+  void Leave(RequestRing& ring);
+  void Close();
+  void CancelQueuedLocked(RequestRing& ring) DT_REQUIRES(mutex_);
+
+  Parked* Spare();
+  void Park(Parked& parked, RequestRing& ring, const Request& request, vfs::FileRef file);
+  void Retry(Parked& parked);
+  void Unpark(Parked& parked);
+  void Discard(Parked& parked);
+  void Cancel(Parked& parked);
+  int32_t CancelOf(RequestRing& ring, uint64_t user_data);
+
+  vfs::Vfs& vfs_;
+  const Loop::Options options_;
+  int event_fd_ = -1;
+  LoopStats stats_;
+
+  alignas(64) std::atomic<Work*> inbox_{nullptr};
+  std::atomic<bool> asleep_{false};
+  std::atomic<bool> stop_{false};
+
+  // The loop's thread.
+  alignas(64) mm::ObjectCache<Parked> cache_;
+  Parked* spare_ = nullptr;  // to be armed by the next request that turns out to have to wait
+  size_t parked_count_ = 0;
+  base::List<Parked, &Parked::loop_link> parked_;
+
+  base::Mutex<base::LockRank::kLoopQueue> mutex_;
+  base::CondVar left_;  // a ring is detached
+  size_t ring_count_ DT_GUARDED_BY(mutex_) = 0;
+  base::List<RequestRing, &RequestRing::link> rings_ DT_GUARDED_BY(mutex_);
+};
+
+}  // namespace dentree::uring

@@ -1,0 +1,301 @@
+#include "uring/syscalls.h"
+
+#include <dirent.h>
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+namespace dentree::uring {
+
+using base::Err;
+using vfs::Follow;
+
+namespace {
+
+constexpr size_t kListBytes = 32 * 1024;
+constexpr size_t kReadBytes = 16 * 1024;
+
+// Closes a descriptor at the end of a scope.
+class ScopedFd {
+ public:
+  ScopedFd(Syscalls& calls, int fd) : calls_(calls), fd_(fd) {}
+  ~ScopedFd() { static_cast<void>(calls_.Close(fd_)); }
+  ScopedFd(const ScopedFd&) = delete;
+  ScopedFd& operator=(const ScopedFd&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  Syscalls& calls_;
+  const int fd_;
+};
+
+// The entries of getdents64's records but the dots.
+void AppendEntries(std::span<const std::byte> records, std::vector<vfs::DirEntry>& entries) {
+  while (!records.empty()) {
+    ::dirent64 head;
+    std::memcpy(&head, records.data(), offsetof(::dirent64, d_name));
+    const std::string_view name(reinterpret_cast<const char*>(records.data()) +
+                                offsetof(::dirent64, d_name));
+    if (name != "." && name != "..") {
+      entries.push_back(
+          {std::string(name), head.d_ino, static_cast<vfs::FileType>(head.d_type), head.d_off});
+    }
+    records = records.subspan(head.d_reclen);
+  }
+}
+
+// What a call answers when it could not be sent.
+template <class R>
+R Failure(Errno error) {
+  return R(Err(error));
+}
+
+}  // namespace
+
+Syscalls::Syscalls(std::unique_ptr<vfs::Task> task, Loop* loop)
+    : task_(std::move(task)), loop_(loop) {}
+
+Syscalls::~Syscalls() = default;
+
+std::unique_ptr<Syscalls> Syscalls::Fork() const {
+  return std::make_unique<Syscalls>(task_->Fork(), loop_);
+}
+
+// --- sending ---
+
+Result<std::unique_ptr<Queue>> Syscalls::TakeQueue() {
+  {
+    base::MutexLock lock(mutex_);
+    if (!idle_.empty()) {
+      std::unique_ptr<Queue> queue = std::move(idle_.back());
+      idle_.pop_back();
+      return queue;
+    }
+  }
+  return loop_->Attach(*task_, 1);
+}
+
+Result<int32_t> Syscalls::Send(const Entry& entry) {
+  std::unique_ptr<Queue> queue = TRY(TakeQueue());
+  const int32_t res = queue->Call(entry);
+  {
+    base::MutexLock lock(mutex_);
+    idle_.push_back(std::move(queue));
+  }
+  if (res < 0) return Err(static_cast<Errno>(-res));
+  return res;
+}
+
+Status Syscalls::SendFor0(const Entry& entry) {
+  TRY(Send(entry));
+  return {};
+}
+
+// What has no opcode: `call(task)`, here or on the loop.
+template <class F>
+auto Syscalls::Run(F call) {
+  using R = std::invoke_result_t<F, vfs::Task&>;
+  if (loop_ == nullptr) return call(*task_);
+  struct Closure {
+    F& call;
+    std::optional<R> result;
+  } closure{call, {}};
+  const auto run = [](vfs::Task& task, void* argument) -> int32_t {
+    auto& of = *static_cast<Closure*>(argument);
+    of.result.emplace(of.call(task));
+    return 0;
+  };
+  const Result<int32_t> sent = Send(Entry::Call(run, &closure));
+  return sent ? *std::move(closure.result) : Failure<R>(sent.error());
+}
+
+// --- descriptors ---
+
+Result<int> Syscalls::Open(std::string_view path, vfs::OpenFlags flags, vfs::Mode mode) {
+  if (loop_ == nullptr) return task_->Open(path, flags, mode);
+  return Send(Entry::Openat(vfs::kAtFdCwd, path, flags, mode));
+}
+
+Status Syscalls::Close(int fd) {
+  return loop_ == nullptr ? task_->Close(fd) : SendFor0(Entry::Close(fd));
+}
+
+Result<size_t> Syscalls::Read(int fd, std::span<std::byte> out) {
+  if (loop_ == nullptr) return task_->Read(fd, out);
+  return Send(Entry::Read(fd, out));
+}
+
+Result<size_t> Syscalls::Write(int fd, std::span<const std::byte> in) {
+  if (loop_ == nullptr) return task_->Write(fd, in);
+  return Send(Entry::Write(fd, in));
+}
+
+Result<size_t> Syscalls::Write(int fd, std::string_view text) {
+  return Write(fd, std::as_bytes(std::span(text)));
+}
+
+// The largest position means something else to an entry; as a position it is kInval anyway.
+Result<size_t> Syscalls::Pread(int fd, std::span<std::byte> out, uint64_t pos) {
+  if (loop_ == nullptr || pos == kCurrentPosition) return task_->Pread(fd, out, pos);
+  return Send(Entry::Read(fd, out, pos));
+}
+
+Result<size_t> Syscalls::Pwrite(int fd, std::span<const std::byte> in, uint64_t pos) {
+  if (loop_ == nullptr || pos == kCurrentPosition) return task_->Pwrite(fd, in, pos);
+  return Send(Entry::Write(fd, in, pos));
+}
+
+Status Syscalls::Fsync(int fd) {
+  return Run([fd](vfs::Task& task) { return task.Fsync(fd); });
+}
+
+Result<vfs::Stat> Syscalls::Fstat(int fd) {
+  if (loop_ == nullptr || fd == vfs::kAtFdCwd) return task_->Fstat(fd);
+  return Statx(fd, "", AT_EMPTY_PATH);
+}
+
+// --- names ---
+
+Result<vfs::Stat> Syscalls::Statx(int dir, std::string_view path, uint32_t flags) {
+  vfs::Stat stat;
+  TRY(Send(Entry::Statx(dir, path, flags, stat)));
+  return stat;
+}
+
+Result<vfs::Stat> Syscalls::Stat(std::string_view path) {
+  return loop_ == nullptr ? task_->Stat(path) : Statx(vfs::kAtFdCwd, path, 0);
+}
+
+Result<vfs::Stat> Syscalls::Lstat(std::string_view path) {
+  return loop_ == nullptr ? task_->Lstat(path) : Statx(vfs::kAtFdCwd, path, AT_SYMLINK_NOFOLLOW);
+}
+
+Status Syscalls::Access(std::string_view path, unsigned want) {
+  return Run([=](vfs::Task& task) { return task.Access(path, want); });
+}
+
+Status Syscalls::Mkdir(std::string_view path, vfs::Mode mode) {
+  if (loop_ == nullptr) return task_->Mkdir(path, mode);
+  return SendFor0(Entry::Mkdirat(vfs::kAtFdCwd, path, mode));
+}
+
+Status Syscalls::Mknod(std::string_view path, vfs::Mode mode, vfs::DevId rdev) {
+  return Run([=](vfs::Task& task) { return task.Mknod(path, mode, rdev); });
+}
+
+Status Syscalls::Rmdir(std::string_view path) {
+  if (loop_ == nullptr) return task_->Rmdir(path);
+  return SendFor0(Entry::Unlinkat(vfs::kAtFdCwd, path, AT_REMOVEDIR));
+}
+
+Status Syscalls::Unlink(std::string_view path) {
+  if (loop_ == nullptr) return task_->Unlink(path);
+  return SendFor0(Entry::Unlinkat(vfs::kAtFdCwd, path, 0));
+}
+
+Status Syscalls::Symlink(std::string_view target, std::string_view path) {
+  return Run([=](vfs::Task& task) { return task.Symlink(target, path); });
+}
+
+Status Syscalls::Link(std::string_view target, std::string_view path, Follow follow) {
+  return Run([=](vfs::Task& task) { return task.Link(target, path, follow); });
+}
+
+Status Syscalls::Rename(std::string_view from, std::string_view to, unsigned flags) {
+  return Run([=](vfs::Task& task) { return task.Rename(from, to, flags); });
+}
+
+Result<std::string> Syscalls::Readlink(std::string_view path) {
+  return Run([=](vfs::Task& task) { return task.Readlink(path); });
+}
+
+Status Syscalls::Chmod(std::string_view path, vfs::Mode mode) {
+  return Run([=](vfs::Task& task) { return task.Chmod(path, mode); });
+}
+
+Status Syscalls::Chown(std::string_view path, std::optional<vfs::Uid> uid,
+                       std::optional<vfs::Gid> gid, Follow follow) {
+  return Run([=](vfs::Task& task) { return task.Chown(path, uid, gid, follow); });
+}
+
+Status Syscalls::SetTimes(std::string_view path, const vfs::SetAttr& times, Follow follow) {
+  return Run([&, path, follow](vfs::Task& task) { return task.SetTimes(path, times, follow); });
+}
+
+Status Syscalls::Truncate(std::string_view path, uint64_t size) {
+  return Run([=](vfs::Task& task) { return task.Truncate(path, size); });
+}
+
+Result<vfs::StatFs> Syscalls::Statfs(std::string_view path) {
+  return Run([=](vfs::Task& task) { return task.Statfs(path); });
+}
+
+// --- places and mounts ---
+
+Status Syscalls::Chdir(std::string_view path) {
+  return Run([=](vfs::Task& task) { return task.Chdir(path); });
+}
+
+Status Syscalls::Chroot(std::string_view path) {
+  return Run([=](vfs::Task& task) { return task.Chroot(path); });
+}
+
+Result<std::string> Syscalls::Getcwd() {
+  return Run([](vfs::Task& task) { return task.Getcwd(); });
+}
+
+Status Syscalls::Mount(std::string_view source, std::string_view target, std::string_view type,
+                       std::string_view options) {
+  return Run([=](vfs::Task& task) { return task.Mount(source, target, type, options); });
+}
+
+Status Syscalls::Remount(std::string_view target, std::string_view options) {
+  return Run([=](vfs::Task& task) { return task.Remount(target, options); });
+}
+
+Status Syscalls::Umount(std::string_view target) {
+  return Run([=](vfs::Task& task) { return task.Umount(target); });
+}
+
+Result<vfs::Path> Syscalls::Resolve(std::string_view path, Follow follow) {
+  return Run([=](vfs::Task& task) { return task.Resolve(path, follow); });
+}
+
+// --- conveniences ---
+
+Result<std::string> Syscalls::ReadFile(std::string_view path) {
+  const ScopedFd fd(*this, TRY(Open(path, O_RDONLY)));
+  std::string text;
+  std::array<std::byte, kReadBytes> buffer;
+  for (;;) {
+    const size_t n = TRY(Read(fd.get(), buffer));
+    if (n == 0) return text;
+    text.append(reinterpret_cast<const char*>(buffer.data()), n);
+  }
+}
+
+Status Syscalls::WriteFile(std::string_view path, std::string_view text, vfs::OpenFlags flags,
+                           vfs::Mode mode) {
+  const ScopedFd fd(*this, TRY(Open(path, O_WRONLY | flags, mode)));
+  const size_t n = TRY(Write(fd.get(), text));
+  return n == text.size() ? Status() : Status(Err(Errno::kNoSpc));
+}
+
+Result<std::vector<vfs::DirEntry>> Syscalls::ListDir(std::string_view path) {
+  if (loop_ == nullptr) return task_->ListDir(path);
+  const ScopedFd fd(*this, TRY(Open(path, O_RDONLY | O_DIRECTORY)));
+  std::vector<vfs::DirEntry> entries;
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kListBytes);
+  for (;;) {
+    const Result<int32_t> n = Send(Entry::Getdents(fd.get(), {buffer.get(), kListBytes}));
+    // A directory that was removed meanwhile has ended, as for readdir(3).
+    if (!n && n.error() != Errno::kNoEnt) return Err(n.error());
+    if (!n || *n == 0) return entries;
+    AppendEntries({buffer.get(), static_cast<size_t>(*n)}, entries);
+  }
+}
+
+}  // namespace dentree::uring
