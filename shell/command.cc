@@ -9,7 +9,7 @@ namespace dentree::shell {
 
 using base::Errno;
 
-vfs::Task& Call::task() const { return shell.task(); }
+uring::RingTask& Call::task() const { return shell.task(); }
 
 bool Call::Stopped() const { return out.failed() || shell.Interrupted(); }
 

@@ -12,7 +12,7 @@
 #include "base/base.h"
 #include "shell/options.h"
 #include "shell/stream.h"
-#include "vfs/task.h"
+#include "uring/ring_task.h"
 
 namespace dentree::shell {
 
@@ -40,7 +40,7 @@ class Call {
   Output& out;
   Output& err;
 
-  vfs::Task& task() const;
+  uring::RingTask& task() const;
   const std::string& name() const { return argv[0]; }
   const std::vector<std::string>& operands() const { return args.operands; }
   bool Has(char option) const { return args.Has(option); }

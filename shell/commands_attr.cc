@@ -132,7 +132,7 @@ void ForEachBelow(Call& call, const std::string& path, vfs::FileType type, size_
 }
 
 bool ChangeMode(Call& call, const std::string& path, std::string_view text) {
-  vfs::Task& task = call.task();
+  uring::RingTask& task = call.task();
   const auto st = task.Stat(path);
   if (!st) {
     if (!call.Has('f')) (void)call.Fail(absl::StrFormat("cannot access '%s'", path), st.error());
@@ -352,7 +352,7 @@ std::optional<vfs::SetAttr> WantedTimes(Call& call) {
 }
 
 vfs::Status TouchOne(Call& call, const std::string& path, const vfs::SetAttr& times) {
-  vfs::Task& task = call.task();
+  uring::RingTask& task = call.task();
   const vfs::Status set = task.SetTimes(path, times);
   if (set || set.error() != Errno::kNoEnt) return set;
   if (call.Has('c')) return {};

@@ -67,7 +67,7 @@ class Copier {
   bool KeepAttributes(const vfs::Stat& from, const std::string& dst);
 
   Call& call_;
-  vfs::Task& task_;
+  uring::RingTask& task_;
   const CopyRules rules_;
   std::string src_top_, dst_top_;  // the operands, for messages
   std::vector<vfs::Ino>
@@ -279,7 +279,7 @@ bool MoveAcross(Call& call, const Move& move, const vfs::Stat& from) {
 }
 
 void MoveOne(Call& call, const Move& move) {
-  vfs::Task& task = call.task();
+  uring::RingTask& task = call.task();
   const auto from = task.Lstat(move.from);
   if (!from) {
     return (void)call.Fail(absl::StrFormat("cannot stat '%s'", move.from), from.error());

@@ -14,7 +14,8 @@ constexpr int kMaxNesting = 64;
 // then.
 class Evaluator {
  public:
-  Evaluator(vfs::Task& task, std::span<const std::string> words) : task_(task), words_(words) {}
+  Evaluator(uring::RingTask& task, std::span<const std::string> words)
+      : task_(task), words_(words) {}
 
   bool Run() {
     if (words_.empty()) return false;
@@ -42,7 +43,7 @@ class Evaluator {
   bool Binary(const std::string& a, const std::string& op, const std::string& b);
   int64_t Number(const std::string& text);
 
-  vfs::Task& task_;
+  uring::RingTask& task_;
   std::span<const std::string> words_;
   size_t next_ = 0;
   std::string error_;

@@ -95,14 +95,14 @@ std::vector<std::string> OptionCandidates(const std::string& name, std::string_v
   return candidates;
 }
 
-bool IsDirectory(vfs::Task& task, const std::string& path, vfs::FileType type) {
+bool IsDirectory(uring::RingTask& task, const std::string& path, vfs::FileType type) {
   if (type == vfs::FileType::kDir) return true;
   if (type != vfs::FileType::kSymlink && type != vfs::FileType::kUnknown) return false;
   const auto st = task.Stat(path);
   return st && vfs::IsDir(st->mode);
 }
 
-std::vector<std::string> PathCandidates(vfs::Task& task, const std::string& word) {
+std::vector<std::string> PathCandidates(uring::RingTask& task, const std::string& word) {
   const size_t slash = word.rfind('/');
   const std::string dir = slash == std::string::npos ? "" : word.substr(0, slash + 1);
   const std::string prefix = word.substr(dir.size());
@@ -119,7 +119,7 @@ std::vector<std::string> PathCandidates(vfs::Task& task, const std::string& word
 
 }  // namespace
 
-Completion Complete(vfs::Task& task, std::string_view line) {
+Completion Complete(uring::RingTask& task, std::string_view line) {
   const Cursor cursor = FindCursor(line);
   Completion completion{.word_begin = cursor.begin, .candidates = {}};
   const bool command = cursor.command.empty() && !cursor.after_redirection;

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "vfs/task.h"
+#include "uring/ring_task.h"
 
 namespace dentree::shell {
 
@@ -18,7 +18,7 @@ struct Completion {
 
 // What `line`, typed up to the cursor, could be completed to: a command where one is expected, an
 // option after a command and -, otherwise a path.
-Completion Complete(vfs::Task& task, std::string_view line);
+Completion Complete(uring::RingTask& task, std::string_view line);
 
 // The longest text that all candidates begin with.
 std::string CommonPrefix(const std::vector<std::string>& candidates);

@@ -96,7 +96,7 @@ namespace {
 
 // One step of a glob: every path so far, with every name in it that matches added. A directory
 // that cannot be read has no matches.
-Result<std::vector<std::string>> MatchComponent(vfs::Task& task,
+Result<std::vector<std::string>> MatchComponent(uring::RingTask& task,
                                                 const std::vector<std::string>& bases,
                                                 std::string_view pattern,
                                                 std::string_view slashes) {

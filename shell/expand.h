@@ -9,7 +9,7 @@
 #include "absl/functional/function_ref.h"
 #include "base/base.h"
 #include "shell/syntax.h"
-#include "vfs/task.h"
+#include "uring/ring_task.h"
 
 namespace dentree::shell {
 
@@ -21,7 +21,7 @@ class Expander {
  public:
   using Lookup = absl::FunctionRef<std::optional<std::string>(std::string_view name)>;
 
-  Expander(vfs::Task& task, Lookup variables) : task_(task), variables_(variables) {}
+  Expander(uring::RingTask& task, Lookup variables) : task_(task), variables_(variables) {}
 
   // All arguments of all words. Unquoted values are split at blanks and newlines; a pattern becomes
   // the paths it matches, sorted, or stays as it is when there are none.
@@ -40,7 +40,7 @@ class Expander {
   std::string Value(const WordPart& part) const;
   std::string TildeValue(const Word& word) const;
 
-  vfs::Task& task_;
+  uring::RingTask& task_;
   Lookup variables_;
 };
 

@@ -16,6 +16,7 @@
 #include "base/string_util.h"
 #include "os/os.h"
 #include "shell/shell.h"
+#include "uring/uring.h"
 #include "vfs/vfs.h"
 
 namespace dentree {
@@ -25,13 +26,14 @@ using shell::kSuccess;
 using shell::kUsageError;
 
 constexpr char kEvents = '\x02', kVersion = '\x03', kUser = '\x04', kHist = '\x05',
-               kInject = '\x06';
+               kInject = '\x06', kViaRing = '\x07';
 constexpr shell::Option kOptions[] = {
     {'c', "", "run COMMANDS and exit; further arguments are $0, $1, ...", "COMMANDS"},
     {kEvents, "events", "load trace events from a catalogue (TSV); - is standard input", "FILE"},
     {kHist, "hist", "give every event the file hist"},
     {kInject, "inject", "give every event the file inject"},
     {kUser, "user", "be this user, without capabilities, instead of root", "UID[:GID]"},
+    {kViaRing, "via-ring", "send every system call through a loop on an io_uring"},
     {kVersion, "version", "output version information and exit"},
 };
 
@@ -69,6 +71,7 @@ struct Wanted {
   std::optional<std::string> events;    // --events
   eventfs::Extras extras = eventfs::Extras::kNone;
   vfs::Creds creds = vfs::Creds::Root();
+  bool via_ring = false;
   std::vector<std::string> operands;
 };
 
@@ -176,7 +179,13 @@ int BootAndRun(const Wanted& wanted) {
     return Complain("cannot boot: " + std::string(base::ErrnoText(os.error())), shell::kFailure);
   }
   if (wanted.events && !LoadEvents(**os, *wanted.events)) return shell::kFailure;
-  shell::Shell shell((*os)->NewTask(wanted.creds), shell::Streams::OfHost());
+  std::unique_ptr<uring::Loop> loop;
+  if (wanted.via_ring) {
+    auto started = uring::Loop::Start((*os)->vfs());
+    if (!started) return Complain("--via-ring: " + started.error().reason, shell::kFailure);
+    loop = *std::move(started);
+  }
+  shell::Shell shell((*os)->NewTask(wanted.creds), shell::Streams::OfHost(), loop.get());
   return RunShell(shell, wanted);
 }
 
@@ -202,6 +211,7 @@ int Main(std::vector<std::string> argv) {
     if (!creds) return RefuseUsage("invalid user: '" + *user + "'");
     wanted.creds = *creds;
   }
+  wanted.via_ring = arguments->Has(kViaRing);
   if (arguments->Has(kHist)) wanted.extras = wanted.extras | eventfs::Extras::kHist;
   if (arguments->Has(kInject)) wanted.extras = wanted.extras | eventfs::Extras::kInject;
   // A pipe whose reader is gone is an error of write, not the end of the process.

@@ -8,7 +8,7 @@ namespace dentree::shell {
 namespace {
 
 // The active objects of a cache: the second column of its row in /proc/slabinfo.
-std::optional<uint64_t> ActiveObjects(vfs::Task& task, std::string_view cache) {
+std::optional<uint64_t> ActiveObjects(uring::RingTask& task, std::string_view cache) {
   const auto text = task.ReadFile("/proc/slabinfo");
   if (!text) return std::nullopt;
   for (std::string_view rest = *text; !rest.empty();) {
@@ -25,7 +25,7 @@ std::optional<uint64_t> ActiveObjects(vfs::Task& task, std::string_view cache) {
 
 }  // namespace
 
-MemoryCounts CountMemory(vfs::Task& task) {
+MemoryCounts CountMemory(uring::RingTask& task) {
   vfs::Vfs& vfs = task.vfs();
   MemoryCounts counts{.dentries = vfs.dcache().live(),
                       .negatives = vfs.negatives().size(),
@@ -35,7 +35,7 @@ MemoryCounts CountMemory(vfs::Task& task) {
   return counts;
 }
 
-MemoryCounts CountMemoryInUse(vfs::Task& task) {
+MemoryCounts CountMemoryInUse(uring::RingTask& task) {
   vfs::Vfs& vfs = task.vfs();
   vfs.DropCaches();
   vfs.rcu().Drain();

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "vfs/task.h"
+#include "uring/ring_task.h"
 #include "vfs/vfs.h"
 
 namespace dentree::shell {
@@ -21,10 +21,10 @@ struct MemoryCounts {
 
 // The counts now. Thread safety: any thread. Reading nodes walks to /proc/slabinfo, after the other
 // numbers were taken.
-MemoryCounts CountMemory(vfs::Task& task);
+MemoryCounts CountMemory(uring::RingTask& task);
 
 // The counts after everything unused was dropped from the caches.
-MemoryCounts CountMemoryInUse(vfs::Task& task);
+MemoryCounts CountMemoryInUse(uring::RingTask& task);
 
 // "12 dentries, 3 negatives, 9 inodes, 4 nodes"
 std::string Describe(const MemoryCounts& counts);

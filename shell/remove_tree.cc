@@ -14,7 +14,7 @@ namespace {
 // The walk through one tree: into a directory by its name, out of it by "..".
 class TreeRemoval {
  public:
-  TreeRemoval(vfs::Task& task, const RemovalTold& tell) : task_(task), tell_(tell) {}
+  TreeRemoval(uring::RingTask& task, const RemovalTold& tell) : task_(task), tell_(tell) {}
   ~TreeRemoval() {
     if (fd_ >= 0) (void)task_.Close(fd_);
   }
@@ -41,7 +41,7 @@ class TreeRemoval {
     if (!tell_(path, type, status)) stopped_ = true;
   }
 
-  vfs::Task& task_;
+  uring::RingTask& task_;
   const RemovalTold& tell_;
   std::vector<Level> levels_;  // from the tree's top to the directory that fd_ is open on
   int fd_ = -1;
@@ -121,7 +121,7 @@ bool TreeRemoval::Run(const std::string& path) {
 
 }  // namespace
 
-bool RemoveTree(vfs::Task& task, const std::string& path, const RemovalTold& tell) {
+bool RemoveTree(uring::RingTask& task, const std::string& path, const RemovalTold& tell) {
   return TreeRemoval(task, tell).Run(path);
 }
 

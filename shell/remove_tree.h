@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "vfs/task.h"
+#include "uring/ring_task.h"
 
 namespace dentree::shell {
 
@@ -15,6 +15,6 @@ using RemovalTold = std::function<bool(const std::string& path, vfs::FileType, v
 // at a time, and one descriptor is open. `tell` hears of every name that went, and of every one
 // that could not be listed or removed; what is above one that stays is not tried. True if all is
 // gone.
-bool RemoveTree(vfs::Task& task, const std::string& path, const RemovalTold& tell);
+bool RemoveTree(uring::RingTask& task, const std::string& path, const RemovalTold& tell);
 
 }  // namespace dentree::shell

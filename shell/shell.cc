@@ -21,8 +21,8 @@ Streams Streams::OfHost() {
 
 std::string_view Version() { return DENTREE_VERSION; }
 
-Shell::Shell(std::unique_ptr<vfs::Task> task, Streams streams)
-    : task_(std::move(task)),
+Shell::Shell(std::unique_ptr<vfs::Task> task, Streams streams, uring::Loop* via)
+    : task_(std::make_unique<uring::RingTask>(std::move(task), via)),
       streams_(std::move(streams)),
       interrupt_(std::make_shared<Interrupt>(false)),
       variables_{{"HOME", "/"}},

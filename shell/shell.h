@@ -28,6 +28,7 @@
 #include "shell/stream.h"
 #include "shell/stress.h"
 #include "shell/syntax.h"
+#include "uring/ring_task.h"
 #include "vfs/vfs.h"
 
 namespace dentree::shell {
@@ -51,12 +52,13 @@ std::string_view Version();
 
 class Shell {
  public:
-  Shell(std::unique_ptr<vfs::Task> task, Streams streams);
+  // `via`: the loop that makes its system calls, which outlives it; null: its threads make them.
+  Shell(std::unique_ptr<vfs::Task> task, Streams streams, uring::Loop* via = nullptr);
   ~Shell();
   Shell(const Shell&) = delete;
   Shell& operator=(const Shell&) = delete;
 
-  vfs::Task& task() { return *task_; }
+  uring::RingTask& task() { return *task_; }
   const Streams& streams() const { return streams_; }
 
   // Runs text, command by command as it is completed by its lines, and returns the exit status of
@@ -111,7 +113,7 @@ class Shell {
   // "dentree: <message>", with the line in a script; returns `status`.
   int Complain(std::string_view message, int status);
 
-  std::unique_ptr<vfs::Task> task_;
+  std::unique_ptr<uring::RingTask> task_;
   Streams streams_;
   std::shared_ptr<Interrupt> interrupt_;
   std::map<std::string, std::string, std::less<>> variables_;

@@ -15,7 +15,7 @@
 #include <string_view>
 
 #include "base/base.h"
-#include "vfs/task.h"
+#include "uring/ring_task.h"
 
 namespace dentree::shell {
 
@@ -114,24 +114,24 @@ class HostSink final : public Sink {
 // A descriptor of a Task, closed at the end.
 class TaskSource final : public Source {
  public:
-  TaskSource(vfs::Task& task, int fd) : task_(task), fd_(fd) {}
+  TaskSource(uring::RingTask& task, int fd) : task_(task), fd_(fd) {}
   ~TaskSource() override;
   std::optional<uint64_t> FileSize() const override;
 
  private:
   base::Result<size_t> Fill(std::span<char> out) override;
-  vfs::Task& task_;
+  uring::RingTask& task_;
   const int fd_;
 };
 
 class TaskSink final : public Sink {
  public:
-  TaskSink(vfs::Task& task, int fd) : task_(task), fd_(fd) {}
+  TaskSink(uring::RingTask& task, int fd) : task_(task), fd_(fd) {}
   ~TaskSink() override;
   base::Status Write(std::string_view bytes) override;
 
  private:
-  vfs::Task& task_;
+  uring::RingTask& task_;
   const int fd_;
 };
 

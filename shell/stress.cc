@@ -115,7 +115,7 @@ struct Shared {
 // its own until it has been joined.
 class Worker {
  public:
-  Worker(std::unique_ptr<vfs::Task> task, const Shared& shared, uint64_t seed)
+  Worker(std::unique_ptr<uring::RingTask> task, const Shared& shared, uint64_t seed)
       : task_(std::move(task)), shared_(shared), random_(seed) {}
 
   void Run();
@@ -148,7 +148,7 @@ class Worker {
   void UseHeld();
   void Hold(int fd, Op read_op, Op write_op);
 
-  const std::unique_ptr<vfs::Task> task_;
+  const std::unique_ptr<uring::RingTask> task_;
   const Shared& shared_;
   std::mt19937_64 random_;
   std::array<std::array<uint64_t, kErrnos>, kOps> answers_{};
@@ -383,7 +383,7 @@ void AddViolation(StressReport& report, std::string text) {
 
 // Files of an instance that are worth opening: those of one event, of its system, and the first few
 // of all.
-std::vector<std::string> InstancePaths(vfs::Task& task, const std::string& instances) {
+std::vector<std::string> InstancePaths(uring::RingTask& task, const std::string& instances) {
   const std::string probe = JoinPath(instances, "i0");
   std::vector<std::string> paths;
   if (!task.Mkdir(probe, 0755)) return paths;
@@ -416,7 +416,7 @@ std::vector<std::string> InstancePaths(vfs::Task& task, const std::string& insta
   return paths;
 }
 
-void RemoveInstances(vfs::Task& task, const std::string& instances, StressReport& report) {
+void RemoveInstances(uring::RingTask& task, const std::string& instances, StressReport& report) {
   for (unsigned i = 0; i < kInstances; ++i) {
     const std::string path = JoinPath(instances, "i" + std::to_string(i));
     const Status removed = task.Rmdir(path);
@@ -445,7 +445,7 @@ void WaitForEnd(const StressOptions& options, const std::vector<std::unique_ptr<
   }
 }
 
-void CheckEnd(vfs::Task& task, StressReport& report) {
+void CheckEnd(uring::RingTask& task, StressReport& report) {
   task.vfs().CheckInvariants();
   report.after = CountMemoryInUse(task);
   if (report.after == report.before) return;
@@ -455,7 +455,7 @@ void CheckEnd(vfs::Task& task, StressReport& report) {
 
 }  // namespace
 
-Result<StressReport> RunStress(vfs::Task& task, const StressOptions& options) {
+Result<StressReport> RunStress(uring::RingTask& task, const StressOptions& options) {
   StressReport report;
   report.seed = options.seed;
   const bool check = options.check == StressOptions::Check::kAtEnd;

@@ -17,7 +17,7 @@
 #include "base/base.h"
 #include "shell/memory_counts.h"
 #include "shell/stream.h"
-#include "vfs/task.h"
+#include "uring/ring_task.h"
 
 namespace dentree::shell {
 
@@ -57,7 +57,7 @@ struct StressReport {
 };
 
 // Runs with the credentials of `task`, which should be root's. Fails only if it cannot begin.
-base::Result<StressReport> RunStress(vfs::Task& task, const StressOptions& options);
+base::Result<StressReport> RunStress(uring::RingTask& task, const StressOptions& options);
 
 // The table of operations and answers, the violations, and a last line that says how it went.
 std::string Describe(const StressReport& report);

@@ -93,6 +93,18 @@ void Core::Stop() {
   WakeLoop();
 }
 
+void Core::Opened(Status status) {
+  base::MutexLock lock(mutex_);
+  opened_ = status;
+  changed_.NotifyAll();
+}
+
+Status Core::AwaitOpened() {
+  base::MutexLock lock(mutex_);
+  while (!opened_) changed_.Wait(mutex_);
+  return *opened_;
+}
+
 // --- queues come and go ---
 
 Status Core::Attach(RequestRing& ring) {
@@ -116,7 +128,7 @@ void Core::Detach(RequestRing& ring) {
   ring.detaching.store(true, std::memory_order_seq_cst);
   if (!ring.announced.exchange(true, std::memory_order_seq_cst)) Push(ring);
   base::MutexLock lock(mutex_);
-  left_.WaitUntil(mutex_, [&ring] { return ring.detached; });
+  changed_.WaitUntil(mutex_, [&ring] { return ring.detached; });
 }
 
 // The client waits in Detach. What it did not hear of is forgotten.
@@ -130,7 +142,7 @@ void Core::Leave(RequestRing& ring) {
   --ring_count_;
   stats_.queues.Sub();
   ring.detached = true;
-  left_.NotifyAll();
+  changed_.NotifyAll();
 }
 
 void Core::CancelQueuedLocked(RequestRing& ring) {
@@ -160,7 +172,7 @@ void Core::Close() {
     CancelQueuedLocked(*ring);
     ring->detached = true;
   }
-  left_.NotifyAll();
+  changed_.NotifyAll();
 }
 
 // --- the loop ---

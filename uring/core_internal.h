@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "base/base.h"
 #include "uring/kernel_ring_internal.h"
@@ -37,6 +38,9 @@ class Core {
   void Push(Work& work);
   void Stop();
   Status Attach(RequestRing& ring);
+  // The loop's thread says how its start went; the starter hears it.
+  void Opened(Status status);
+  Status AwaitOpened();
 
   // --- a ring's client ---
   void Announce(RequestRing& ring);  // it has published something
@@ -84,7 +88,8 @@ class Core {
   base::List<Parked, &Parked::loop_link> parked_;
 
   base::Mutex<base::LockRank::kLoopQueue> mutex_;
-  base::CondVar left_;  // a ring is detached
+  base::CondVar changed_;  // opened_; a ring's `detached`
+  std::optional<Status> opened_ DT_GUARDED_BY(mutex_);
   size_t ring_count_ DT_GUARDED_BY(mutex_) = 0;
   base::List<RequestRing, &RequestRing::link> rings_ DT_GUARDED_BY(mutex_);
 };

@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include <bit>
-#include <future>
 #include <utility>
 
 #include "uring/core_internal.h"
@@ -16,11 +15,11 @@ using base::Err;
 namespace {
 
 // The thread. Its ring is set up here, since the kernel lets nobody else use it.
-void RunLoop(const std::shared_ptr<Core>& core, std::promise<Status> opened) {
+void RunLoop(const std::shared_ptr<Core>& core) {
   static_cast<void>(::pthread_setname_np(::pthread_self(), "dentree-uring"));
   KernelRing kernel(core->event_fd(), core->stats());
   const Status status = kernel.Open();
-  opened.set_value(status);
+  core->Opened(status);
   if (status) core->Run(kernel);
 }
 
@@ -33,10 +32,8 @@ std::expected<std::unique_ptr<Loop>, Loop::Refusal> Loop::Start(vfs::Vfs& vfs,
   std::unique_ptr<Loop> loop(new Loop(std::make_shared<Core>(vfs, options)));
   Status status = loop->core_->Open();
   if (status) {
-    std::promise<Status> opened;
-    std::future<Status> outcome = opened.get_future();
-    loop->thread_ = std::thread(RunLoop, loop->core_, std::move(opened));
-    status = outcome.get();
+    loop->thread_ = std::thread(RunLoop, loop->core_);
+    status = loop->core_->AwaitOpened();
   }
   if (!status) return std::unexpected(Refusal{status.error(), WhyNoRing(status.error())});
   return loop;

@@ -19,5 +19,5 @@
 #include "uring/entry.h"
 #include "uring/loop.h"
 #include "uring/queue.h"
+#include "uring/ring_task.h"
 #include "uring/stats.h"
-#include "uring/syscalls.h"

@@ -298,7 +298,7 @@ TEST_F(CommandTest, RemovingATreeEndsWhereItsDirectoryWasMovedAway) {
 }
 
 TEST_F(CommandTest, TheMemoryOfACacheIsCounted) {
-  const MemoryCounts counts = CountMemory(task());
+  const MemoryCounts counts = CountMemory(ring_task());
   EXPECT_EQ(counts.dentries, vfs().dcache().live());
   EXPECT_EQ(counts.nodes, std::nullopt);
   EXPECT_EQ(Describe({.dentries = 1, .negatives = 2, .inodes = 3, .nodes = 4}),

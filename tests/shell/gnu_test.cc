@@ -56,6 +56,8 @@ Outcome RunOnHost(const std::string& script) {
 class GnuTest : public ShellTest, public testing::WithParamInterface<const char*> {
  protected:
   void SetUp() override {
+    ShellTest::SetUp();
+    if (IsSkipped()) return;
     if (::access("/usr/bin/stat", X_OK) != 0 && ::access("/bin/bash", X_OK) != 0) {
       GTEST_SKIP() << "no programs to compare with";
     }

@@ -26,6 +26,9 @@ class Program : public testing::Test {
     std::string dir = std::filesystem::temp_directory_path() / "dentree-program-XXXXXX";
     ASSERT_NE(::mkdtemp(dir.data()), nullptr);
     dir_ = dir;
+    if (const Outcome outcome = Run("-c true"); ViaRing() && outcome.status != 0) {
+      GTEST_SKIP() << outcome.err;
+    }
   }
   void TearDown() override {
     if (!dir_.empty()) std::filesystem::remove_all(dir_);
@@ -39,8 +42,9 @@ class Program : public testing::Test {
   // `arguments` as the host's shell reads them, in a directory of the test's own.
   Outcome Run(const std::string& arguments, std::string_view input = {}) {
     Write("in", input);
-    const std::string command =
-        "cd '" + dir_.string() + "' && '" + program_ + "' " + arguments + " < in > out 2> err";
+    const std::string command = "cd '" + dir_.string() + "' && '" + program_ +
+                                (ViaRing() ? "' --via-ring " : "' ") + arguments +
+                                " < in > out 2> err";
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, Read("out"), Read("err")};
   }

@@ -1,5 +1,8 @@
-// ShellTest: a shell in a Vfs of its own, run on text, with its output caught.
+// ShellTest: a shell in a Vfs of its own, run on text, with its output caught. With VIA_RING in
+// the environment its calls go through a request loop: each program runs both ways.
 #pragma once
+
+#include <stdlib.h>
 
 #include <memory>
 #include <string>
@@ -28,9 +31,34 @@ inline Outcome Fails(int status, std::string err, std::string out = {}) {
   return {status, std::move(out), std::move(err)};
 }
 
+inline bool ViaRing() { return ::getenv("VIA_RING") != nullptr; }
+
 class ShellTest : public fixture::VfsTest {
  protected:
   using VfsTest::VfsTest;
+
+  // A class that overrides it calls it first, and looks at IsSkipped().
+  void SetUp() override {
+    if (!ViaRing()) return;
+    auto started = uring::Loop::Start(vfs());
+    if (!started) GTEST_SKIP() << "no request loop here: " << started.error().reason;
+    loop_ = *std::move(started);
+  }
+  void TearDown() override {
+    ring_task_.reset();
+    loop_.reset();
+    VfsTest::TearDown();
+  }
+
+  // Null: not via the ring.
+  uring::Loop* loop() { return loop_.get(); }
+  // As task(), for what takes the shell's kind.
+  uring::RingTask& ring_task() {
+    if (ring_task_ == nullptr) {
+      ring_task_ = std::make_unique<uring::RingTask>(TaskOf(vfs::Creds::Root()), loop());
+    }
+    return *ring_task_;
+  }
 
   // Runs text in a shell of its own, as root; `input` is its standard input.
   Outcome Run(std::string_view text, std::string input = {}) {
@@ -41,10 +69,15 @@ class ShellTest : public fixture::VfsTest {
     auto err = std::make_shared<StringSink>();
     Shell shell(
         TaskOf(std::move(creds)),
-        Streams{.in = std::make_shared<StringSource>(std::move(input)), .out = out, .err = err});
+        Streams{.in = std::make_shared<StringSource>(std::move(input)), .out = out, .err = err},
+        loop());
     const int status = shell.RunText(text);
     return {status, out->text(), err->text()};
   }
+
+ private:
+  std::unique_ptr<uring::Loop> loop_;
+  std::unique_ptr<uring::RingTask> ring_task_;
 };
 
 }  // namespace dentree::shell

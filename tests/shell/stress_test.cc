@@ -17,7 +17,7 @@ constexpr auto kShort = std::chrono::milliseconds(700);
 class StressTest : public ShellTest {};
 
 TEST_F(StressTest, RamfsAnswersAsDocumentedAndLeavesNothingBehind) {
-  const auto report = RunStress(task(), {.threads = 4, .duration = kShort, .seed = 1});
+  const auto report = RunStress(ring_task(), {.threads = 4, .duration = kShort, .seed = 1});
   ASSERT_OK(report);
   EXPECT_TRUE(report->passed()) << Describe(*report);
   EXPECT_EQ(report->before, report->after);
@@ -28,8 +28,8 @@ TEST_F(StressTest, RamfsAnswersAsDocumentedAndLeavesNothingBehind) {
 TEST_F(StressTest, AnErrorThatIsNotDocumentedIsAViolation) {
   // A file system that is full: nothing in the table lets a write or a mkdir say so.
   ASSERT_EQ(Run("mkdir /small; mount -t ramfs -o size=4k,nr_inodes=8 none /small").status, 0);
-  const auto report =
-      RunStress(task(), {.threads = 2, .duration = kShort, .seed = 1, .tree = "/small/stress"});
+  const auto report = RunStress(
+      ring_task(), {.threads = 2, .duration = kShort, .seed = 1, .tree = "/small/stress"});
   ASSERT_OK(report);
   EXPECT_FALSE(report->passed());
   EXPECT_THAT(Describe(*report), HasSubstr("ENOSPC"));
@@ -39,7 +39,7 @@ TEST_F(StressTest, AnErrorThatIsNotDocumentedIsAViolation) {
 
 TEST_F(StressTest, WhatCannotBeginIsAnError) {
   ASSERT_OK(task().Mkdir("/stress", 0755));
-  EXPECT_THAT(RunStress(task(), {}), fixture::FailsWith(base::Errno::kExist));
+  EXPECT_THAT(RunStress(ring_task(), {}), fixture::FailsWith(base::Errno::kExist));
   EXPECT_THAT(Run("stress --seconds 1").err, HasSubstr("stress: cannot prepare: File exists\n"));
 }
 
@@ -54,7 +54,7 @@ TEST_F(StressTest, AnInterruptEndsTheRun) {
   const Interrupt interrupt{true};
   StressOptions options{.duration = std::chrono::seconds(60)};
   options.interrupt = &interrupt;
-  const auto report = RunStress(task(), options);
+  const auto report = RunStress(ring_task(), options);
   ASSERT_OK(report);
   EXPECT_LT(report->seconds, 30);
 }
@@ -63,8 +63,14 @@ TEST_F(StressTest, AnInterruptEndsTheRun) {
 TEST(StressOs, InstancesAnswerAsDocumentedAndLeaveNothingBehind) {
   const auto os = os::Os::Boot();
   ASSERT_OK(os);
-  const auto task = (*os)->NewTask();
-  const auto report = RunStress(*task, {.threads = 4, .duration = kShort, .seed = 2});
+  std::unique_ptr<uring::Loop> loop;
+  if (ViaRing()) {
+    auto started = uring::Loop::Start((*os)->vfs());
+    if (!started) GTEST_SKIP() << "no request loop here: " << started.error().reason;
+    loop = *std::move(started);
+  }
+  uring::RingTask task((*os)->NewTask(), loop.get());
+  const auto report = RunStress(task, {.threads = 4, .duration = kShort, .seed = 2});
   ASSERT_OK(report);
   EXPECT_TRUE(report->passed()) << Describe(*report);
   EXPECT_THAT(report->answers, Contains(Key("instances: read")));

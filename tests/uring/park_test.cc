@@ -209,10 +209,10 @@ TEST_F(UringPark, WithoutMemoryToWaitAnswersEnobufs) {
   EXPECT_EQ(Call(Entry::Read(OpenPipe(O_RDONLY), Bytes(text))), Res(Errno::kNoBufs));
 }
 
-// --- Syscalls ---
+// --- RingTask ---
 
-TEST_F(UringPark, SyscallsOfManyThreadsWaitEachForThemselves) {
-  Syscalls calls(TaskOf(vfs::Creds::Root()), &loop());
+TEST_F(UringPark, CallsOfManyThreadsInOneRingTaskWaitEachForThemselves) {
+  RingTask calls(TaskOf(vfs::Creds::Root()), &loop());
   const int fd = calls.Open("/k/pipe", O_RDWR).value();
   std::jthread reader([&] {
     char text[4];

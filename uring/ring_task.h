@@ -1,15 +1,15 @@
-// Syscalls: the calls of a Task for callers that wait for each: made by the caller's thread, or,
-// with a Loop, sent to it. What the loop has no opcode for goes as a kCall, so with a loop no call
-// is made by the caller's thread.
+// RingTask: a Task whose calls are made by a loop, for callers that wait for each. What the loop
+// has no opcode for goes as a kCall: no call is made by the caller's thread. Without a loop it is
+// the Task and nothing else.
 //
-//     Syscalls calls(std::move(task), loop);      // loop may be null
-//     calls.Mkdir("/a", 0755);
+//     RingTask task(vfs_task->Fork(), loop);      // loop may be null
+//     task.Mkdir("/a", 0755);
 //
 // Members are those of vfs::Task, with the same arguments and errors; with a loop also kNoMem and
 // kNFile (Loop::Attach), kNoBufs (no room to wait), and kCanceled once the loop has ended.
 //
 // Thread safety: as a Task's; each thread that is in a call has a queue to itself. Lifetime: the
-// loop, or nobody who calls, outlives it.
+// loop outlives its calls.
 #pragma once
 
 #include <memory>
@@ -26,15 +26,15 @@
 
 namespace dentree::uring {
 
-class Syscalls {
+class RingTask {
  public:
-  explicit Syscalls(std::unique_ptr<vfs::Task> task, Loop* loop = nullptr);
-  ~Syscalls();
-  Syscalls(const Syscalls&) = delete;
-  Syscalls& operator=(const Syscalls&) = delete;
+  explicit RingTask(std::unique_ptr<vfs::Task> task, Loop* loop = nullptr);
+  ~RingTask();
+  RingTask(const RingTask&) = delete;
+  RingTask& operator=(const RingTask&) = delete;
 
   // A child as after fork, which makes its calls in the same way.
-  std::unique_ptr<Syscalls> Fork() const;
+  std::unique_ptr<RingTask> Fork() const;
 
   // For looking at; calls of it go past the loop.
   vfs::Task& task() { return *task_; }
@@ -43,7 +43,10 @@ class Syscalls {
   vfs::FsContext& fs() { return task_->fs(); }
 
   // --- descriptors ---
-  Result<int> Open(std::string_view path, vfs::OpenFlags flags, vfs::Mode mode = 0);
+  Result<int> Open(std::string_view path, vfs::OpenFlags flags, vfs::Mode mode = 0) {
+    return OpenAt(vfs::kAtFdCwd, path, flags, mode);
+  }
+  Result<int> OpenAt(int dir, std::string_view path, vfs::OpenFlags flags, vfs::Mode mode = 0);
   Status Close(int fd);
   Result<size_t> Read(int fd, std::span<std::byte> out);
   Result<size_t> Write(int fd, std::span<const std::byte> in);
@@ -54,18 +57,23 @@ class Syscalls {
   Result<vfs::Stat> Fstat(int fd);
 
   // --- names ---
-  Result<vfs::Stat> Stat(std::string_view path);
-  Result<vfs::Stat> Lstat(std::string_view path);
-  Status Access(std::string_view path, unsigned want);
-  Status Mkdir(std::string_view path, vfs::Mode mode);
-  Status Mknod(std::string_view path, vfs::Mode mode, vfs::DevId rdev);
-  Status Rmdir(std::string_view path);
-  Status Unlink(std::string_view path);
-  Status Symlink(std::string_view target, std::string_view path);
+  Result<vfs::Stat> StatAt(int dir, std::string_view path, vfs::Follow follow);
+  Result<vfs::Stat> Stat(std::string_view path) {
+    return StatAt(vfs::kAtFdCwd, path, vfs::Follow::kYes);
+  }
+  Result<vfs::Stat> Lstat(std::string_view path) {
+    return StatAt(vfs::kAtFdCwd, path, vfs::Follow::kNo);
+  }
+  Status Access(std::string_view path, unsigned want, int dir = vfs::kAtFdCwd);
+  Status Mkdir(std::string_view path, vfs::Mode mode, int dir = vfs::kAtFdCwd);
+  Status Mknod(std::string_view path, vfs::Mode mode, vfs::DevId rdev, int dir = vfs::kAtFdCwd);
+  Status Rmdir(std::string_view path, int dir = vfs::kAtFdCwd);
+  Status Unlink(std::string_view path, int dir = vfs::kAtFdCwd);
+  Status Symlink(std::string_view target, std::string_view path, int dir = vfs::kAtFdCwd);
   Status Link(std::string_view target, std::string_view path,
               vfs::Follow follow = vfs::Follow::kNo);
   Status Rename(std::string_view from, std::string_view to, unsigned flags = 0);
-  Result<std::string> Readlink(std::string_view path);
+  Result<std::string> Readlink(std::string_view path, int dir = vfs::kAtFdCwd);
   Status Chmod(std::string_view path, vfs::Mode mode);
   Status Chown(std::string_view path, std::optional<vfs::Uid> uid, std::optional<vfs::Gid> gid,
                vfs::Follow follow = vfs::Follow::kYes);
@@ -88,7 +96,7 @@ class Syscalls {
   Result<std::string> ReadFile(std::string_view path);
   Status WriteFile(std::string_view path, std::string_view text,
                    vfs::OpenFlags flags = O_CREAT | O_TRUNC, vfs::Mode mode = 0666);
-  Result<std::vector<vfs::DirEntry>> ListDir(std::string_view path);
+  Result<std::vector<vfs::DirEntry>> ListDir(std::string_view path, int dir = vfs::kAtFdCwd);
   Result<vfs::Path> Resolve(std::string_view path, vfs::Follow follow = vfs::Follow::kYes);
 
  private:

@@ -1,4 +1,4 @@
-#include "uring/syscalls.h"
+#include "uring/ring_task.h"
 
 #include <dirent.h>
 
@@ -21,14 +21,14 @@ constexpr size_t kReadBytes = 16 * 1024;
 // Closes a descriptor at the end of a scope.
 class ScopedFd {
  public:
-  ScopedFd(Syscalls& calls, int fd) : calls_(calls), fd_(fd) {}
+  ScopedFd(RingTask& calls, int fd) : calls_(calls), fd_(fd) {}
   ~ScopedFd() { static_cast<void>(calls_.Close(fd_)); }
   ScopedFd(const ScopedFd&) = delete;
   ScopedFd& operator=(const ScopedFd&) = delete;
   int get() const { return fd_; }
 
  private:
-  Syscalls& calls_;
+  RingTask& calls_;
   const int fd_;
 };
 
@@ -55,18 +55,18 @@ R Failure(Errno error) {
 
 }  // namespace
 
-Syscalls::Syscalls(std::unique_ptr<vfs::Task> task, Loop* loop)
+RingTask::RingTask(std::unique_ptr<vfs::Task> task, Loop* loop)
     : task_(std::move(task)), loop_(loop) {}
 
-Syscalls::~Syscalls() = default;
+RingTask::~RingTask() = default;
 
-std::unique_ptr<Syscalls> Syscalls::Fork() const {
-  return std::make_unique<Syscalls>(task_->Fork(), loop_);
+std::unique_ptr<RingTask> RingTask::Fork() const {
+  return std::make_unique<RingTask>(task_->Fork(), loop_);
 }
 
 // --- sending ---
 
-Result<std::unique_ptr<Queue>> Syscalls::TakeQueue() {
+Result<std::unique_ptr<Queue>> RingTask::TakeQueue() {
   {
     base::MutexLock lock(mutex_);
     if (!idle_.empty()) {
@@ -78,7 +78,7 @@ Result<std::unique_ptr<Queue>> Syscalls::TakeQueue() {
   return loop_->Attach(*task_, 1);
 }
 
-Result<int32_t> Syscalls::Send(const Entry& entry) {
+Result<int32_t> RingTask::Send(const Entry& entry) {
   std::unique_ptr<Queue> queue = TRY(TakeQueue());
   const int32_t res = queue->Call(entry);
   {
@@ -89,14 +89,14 @@ Result<int32_t> Syscalls::Send(const Entry& entry) {
   return res;
 }
 
-Status Syscalls::SendFor0(const Entry& entry) {
+Status RingTask::SendFor0(const Entry& entry) {
   TRY(Send(entry));
   return {};
 }
 
 // What has no opcode: `call(task)`, here or on the loop.
 template <class F>
-auto Syscalls::Run(F call) {
+auto RingTask::Run(F call) {
   using R = std::invoke_result_t<F, vfs::Task&>;
   if (loop_ == nullptr) return call(*task_);
   struct Closure {
@@ -114,159 +114,156 @@ auto Syscalls::Run(F call) {
 
 // --- descriptors ---
 
-Result<int> Syscalls::Open(std::string_view path, vfs::OpenFlags flags, vfs::Mode mode) {
-  if (loop_ == nullptr) return task_->Open(path, flags, mode);
-  return Send(Entry::Openat(vfs::kAtFdCwd, path, flags, mode));
+Result<int> RingTask::OpenAt(int dir, std::string_view path, vfs::OpenFlags flags, vfs::Mode mode) {
+  if (loop_ == nullptr) return task_->OpenAt(dir, path, flags, mode);
+  return Send(Entry::Openat(dir, path, flags, mode));
 }
 
-Status Syscalls::Close(int fd) {
+Status RingTask::Close(int fd) {
   return loop_ == nullptr ? task_->Close(fd) : SendFor0(Entry::Close(fd));
 }
 
-Result<size_t> Syscalls::Read(int fd, std::span<std::byte> out) {
+Result<size_t> RingTask::Read(int fd, std::span<std::byte> out) {
   if (loop_ == nullptr) return task_->Read(fd, out);
   return Send(Entry::Read(fd, out));
 }
 
-Result<size_t> Syscalls::Write(int fd, std::span<const std::byte> in) {
+Result<size_t> RingTask::Write(int fd, std::span<const std::byte> in) {
   if (loop_ == nullptr) return task_->Write(fd, in);
   return Send(Entry::Write(fd, in));
 }
 
-Result<size_t> Syscalls::Write(int fd, std::string_view text) {
+Result<size_t> RingTask::Write(int fd, std::string_view text) {
   return Write(fd, std::as_bytes(std::span(text)));
 }
 
 // The largest position means something else to an entry; as a position it is kInval anyway.
-Result<size_t> Syscalls::Pread(int fd, std::span<std::byte> out, uint64_t pos) {
+Result<size_t> RingTask::Pread(int fd, std::span<std::byte> out, uint64_t pos) {
   if (loop_ == nullptr || pos == kCurrentPosition) return task_->Pread(fd, out, pos);
   return Send(Entry::Read(fd, out, pos));
 }
 
-Result<size_t> Syscalls::Pwrite(int fd, std::span<const std::byte> in, uint64_t pos) {
+Result<size_t> RingTask::Pwrite(int fd, std::span<const std::byte> in, uint64_t pos) {
   if (loop_ == nullptr || pos == kCurrentPosition) return task_->Pwrite(fd, in, pos);
   return Send(Entry::Write(fd, in, pos));
 }
 
-Status Syscalls::Fsync(int fd) {
+Status RingTask::Fsync(int fd) {
   return Run([fd](vfs::Task& task) { return task.Fsync(fd); });
 }
 
-Result<vfs::Stat> Syscalls::Fstat(int fd) {
+Result<vfs::Stat> RingTask::Fstat(int fd) {
   if (loop_ == nullptr || fd == vfs::kAtFdCwd) return task_->Fstat(fd);
   return Statx(fd, "", AT_EMPTY_PATH);
 }
 
 // --- names ---
 
-Result<vfs::Stat> Syscalls::Statx(int dir, std::string_view path, uint32_t flags) {
+Result<vfs::Stat> RingTask::Statx(int dir, std::string_view path, uint32_t flags) {
   vfs::Stat stat;
   TRY(Send(Entry::Statx(dir, path, flags, stat)));
   return stat;
 }
 
-Result<vfs::Stat> Syscalls::Stat(std::string_view path) {
-  return loop_ == nullptr ? task_->Stat(path) : Statx(vfs::kAtFdCwd, path, 0);
+Result<vfs::Stat> RingTask::StatAt(int dir, std::string_view path, Follow follow) {
+  if (loop_ == nullptr) return task_->StatAt(dir, path, follow);
+  return Statx(dir, path, follow == Follow::kYes ? 0 : AT_SYMLINK_NOFOLLOW);
 }
 
-Result<vfs::Stat> Syscalls::Lstat(std::string_view path) {
-  return loop_ == nullptr ? task_->Lstat(path) : Statx(vfs::kAtFdCwd, path, AT_SYMLINK_NOFOLLOW);
+Status RingTask::Access(std::string_view path, unsigned want, int dir) {
+  return Run([=](vfs::Task& task) { return task.Access(path, want, dir); });
 }
 
-Status Syscalls::Access(std::string_view path, unsigned want) {
-  return Run([=](vfs::Task& task) { return task.Access(path, want); });
+Status RingTask::Mkdir(std::string_view path, vfs::Mode mode, int dir) {
+  if (loop_ == nullptr) return task_->Mkdir(path, mode, dir);
+  return SendFor0(Entry::Mkdirat(dir, path, mode));
 }
 
-Status Syscalls::Mkdir(std::string_view path, vfs::Mode mode) {
-  if (loop_ == nullptr) return task_->Mkdir(path, mode);
-  return SendFor0(Entry::Mkdirat(vfs::kAtFdCwd, path, mode));
+Status RingTask::Mknod(std::string_view path, vfs::Mode mode, vfs::DevId rdev, int dir) {
+  return Run([=](vfs::Task& task) { return task.Mknod(path, mode, rdev, dir); });
 }
 
-Status Syscalls::Mknod(std::string_view path, vfs::Mode mode, vfs::DevId rdev) {
-  return Run([=](vfs::Task& task) { return task.Mknod(path, mode, rdev); });
+Status RingTask::Rmdir(std::string_view path, int dir) {
+  if (loop_ == nullptr) return task_->Rmdir(path, dir);
+  return SendFor0(Entry::Unlinkat(dir, path, AT_REMOVEDIR));
 }
 
-Status Syscalls::Rmdir(std::string_view path) {
-  if (loop_ == nullptr) return task_->Rmdir(path);
-  return SendFor0(Entry::Unlinkat(vfs::kAtFdCwd, path, AT_REMOVEDIR));
+Status RingTask::Unlink(std::string_view path, int dir) {
+  if (loop_ == nullptr) return task_->Unlink(path, dir);
+  return SendFor0(Entry::Unlinkat(dir, path, 0));
 }
 
-Status Syscalls::Unlink(std::string_view path) {
-  if (loop_ == nullptr) return task_->Unlink(path);
-  return SendFor0(Entry::Unlinkat(vfs::kAtFdCwd, path, 0));
+Status RingTask::Symlink(std::string_view target, std::string_view path, int dir) {
+  return Run([=](vfs::Task& task) { return task.Symlink(target, path, dir); });
 }
 
-Status Syscalls::Symlink(std::string_view target, std::string_view path) {
-  return Run([=](vfs::Task& task) { return task.Symlink(target, path); });
-}
-
-Status Syscalls::Link(std::string_view target, std::string_view path, Follow follow) {
+Status RingTask::Link(std::string_view target, std::string_view path, Follow follow) {
   return Run([=](vfs::Task& task) { return task.Link(target, path, follow); });
 }
 
-Status Syscalls::Rename(std::string_view from, std::string_view to, unsigned flags) {
+Status RingTask::Rename(std::string_view from, std::string_view to, unsigned flags) {
   return Run([=](vfs::Task& task) { return task.Rename(from, to, flags); });
 }
 
-Result<std::string> Syscalls::Readlink(std::string_view path) {
-  return Run([=](vfs::Task& task) { return task.Readlink(path); });
+Result<std::string> RingTask::Readlink(std::string_view path, int dir) {
+  return Run([=](vfs::Task& task) { return task.Readlink(path, dir); });
 }
 
-Status Syscalls::Chmod(std::string_view path, vfs::Mode mode) {
+Status RingTask::Chmod(std::string_view path, vfs::Mode mode) {
   return Run([=](vfs::Task& task) { return task.Chmod(path, mode); });
 }
 
-Status Syscalls::Chown(std::string_view path, std::optional<vfs::Uid> uid,
+Status RingTask::Chown(std::string_view path, std::optional<vfs::Uid> uid,
                        std::optional<vfs::Gid> gid, Follow follow) {
   return Run([=](vfs::Task& task) { return task.Chown(path, uid, gid, follow); });
 }
 
-Status Syscalls::SetTimes(std::string_view path, const vfs::SetAttr& times, Follow follow) {
+Status RingTask::SetTimes(std::string_view path, const vfs::SetAttr& times, Follow follow) {
   return Run([&, path, follow](vfs::Task& task) { return task.SetTimes(path, times, follow); });
 }
 
-Status Syscalls::Truncate(std::string_view path, uint64_t size) {
+Status RingTask::Truncate(std::string_view path, uint64_t size) {
   return Run([=](vfs::Task& task) { return task.Truncate(path, size); });
 }
 
-Result<vfs::StatFs> Syscalls::Statfs(std::string_view path) {
+Result<vfs::StatFs> RingTask::Statfs(std::string_view path) {
   return Run([=](vfs::Task& task) { return task.Statfs(path); });
 }
 
 // --- places and mounts ---
 
-Status Syscalls::Chdir(std::string_view path) {
+Status RingTask::Chdir(std::string_view path) {
   return Run([=](vfs::Task& task) { return task.Chdir(path); });
 }
 
-Status Syscalls::Chroot(std::string_view path) {
+Status RingTask::Chroot(std::string_view path) {
   return Run([=](vfs::Task& task) { return task.Chroot(path); });
 }
 
-Result<std::string> Syscalls::Getcwd() {
+Result<std::string> RingTask::Getcwd() {
   return Run([](vfs::Task& task) { return task.Getcwd(); });
 }
 
-Status Syscalls::Mount(std::string_view source, std::string_view target, std::string_view type,
+Status RingTask::Mount(std::string_view source, std::string_view target, std::string_view type,
                        std::string_view options) {
   return Run([=](vfs::Task& task) { return task.Mount(source, target, type, options); });
 }
 
-Status Syscalls::Remount(std::string_view target, std::string_view options) {
+Status RingTask::Remount(std::string_view target, std::string_view options) {
   return Run([=](vfs::Task& task) { return task.Remount(target, options); });
 }
 
-Status Syscalls::Umount(std::string_view target) {
+Status RingTask::Umount(std::string_view target) {
   return Run([=](vfs::Task& task) { return task.Umount(target); });
 }
 
-Result<vfs::Path> Syscalls::Resolve(std::string_view path, Follow follow) {
+Result<vfs::Path> RingTask::Resolve(std::string_view path, Follow follow) {
   return Run([=](vfs::Task& task) { return task.Resolve(path, follow); });
 }
 
 // --- conveniences ---
 
-Result<std::string> Syscalls::ReadFile(std::string_view path) {
+Result<std::string> RingTask::ReadFile(std::string_view path) {
   const ScopedFd fd(*this, TRY(Open(path, O_RDONLY)));
   std::string text;
   std::array<std::byte, kReadBytes> buffer;
@@ -277,16 +274,16 @@ Result<std::string> Syscalls::ReadFile(std::string_view path) {
   }
 }
 
-Status Syscalls::WriteFile(std::string_view path, std::string_view text, vfs::OpenFlags flags,
+Status RingTask::WriteFile(std::string_view path, std::string_view text, vfs::OpenFlags flags,
                            vfs::Mode mode) {
   const ScopedFd fd(*this, TRY(Open(path, O_WRONLY | flags, mode)));
   const size_t n = TRY(Write(fd.get(), text));
   return n == text.size() ? Status() : Status(Err(Errno::kNoSpc));
 }
 
-Result<std::vector<vfs::DirEntry>> Syscalls::ListDir(std::string_view path) {
-  if (loop_ == nullptr) return task_->ListDir(path);
-  const ScopedFd fd(*this, TRY(Open(path, O_RDONLY | O_DIRECTORY)));
+Result<std::vector<vfs::DirEntry>> RingTask::ListDir(std::string_view path, int dir) {
+  if (loop_ == nullptr) return task_->ListDir(path, dir);
+  const ScopedFd fd(*this, TRY(OpenAt(dir, path, O_RDONLY | O_DIRECTORY)));
   std::vector<vfs::DirEntry> entries;
   const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kListBytes);
   for (;;) {
