@@ -241,6 +241,7 @@ Status Ops::Mount(const Path& at, std::string_view type, std::string_view source
   if (fs == nullptr) return Err(Errno::kNoDev);
   if (!at.dentry->is_dir()) return Err(Errno::kNotDir);
   MountOptions parsed = SplitMountOptions(options);
+  if (fs->read_only_unless_asked() && !(parsed.clear & kMntReadOnly)) parsed.set |= kMntReadOnly;
   const std::unique_ptr<MountContext> context = fs->NewContext();
   TRY(context->ParseAll(parsed.rest));
   SuperRef sb = TRY(context->GetTree(vfs_));

@@ -67,6 +67,8 @@ class FileSystemType {
   virtual ~FileSystemType() = default;
   virtual std::string_view name() const = 0;
   virtual bool needs_device() const { return false; }  // "nodev" in /proc/filesystems otherwise
+  // A mount without "rw" among its options is "ro".
+  virtual bool read_only_unless_asked() const { return false; }
   virtual std::unique_ptr<MountContext> NewContext() = 0;
 };
 

@@ -70,7 +70,7 @@ Status Vfs::MountRoot(std::string_view type, std::string_view options) {
   const std::unique_ptr<MountContext> context = fs->NewContext();
   TRY(context->ParseAll(options));
   SuperRef sb = TRY(context->GetTree(*this));
-  TRY(mounts_.Attach(std::move(sb), Path{}, 0));
+  TRY(mounts_.Attach(std::move(sb), Path{}, fs->read_only_unless_asked() ? kMntReadOnly : 0u));
   return {};
 }
 
