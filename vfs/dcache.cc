@@ -114,6 +114,7 @@ Dcache::Found Dcache::LookupRcu(const Dentry& dir, uint32_t dir_seq, const Name&
       if (!negative.Matches(dir, dir_seq, name)) return false;
       negative.Touch();
       found.kind = Found::kNegative;
+      found.asked_ms = negative.asked_ms.load(std::memory_order_relaxed);
       return true;
     }
     auto& dentry = *reinterpret_cast<Dentry*>(entry);
@@ -140,12 +141,12 @@ Dcache::Answer Dcache::Lookup(const Dentry& dir, const Name& name) {
     case Found::kPositive:
       if (DentryRef dentry = Legitimise(*found.dentry, found.seq)) {
         stats_.Add<&DcacheStats::hits>();
-        return {Found::kPositive, std::move(dentry)};
+        return {Found::kPositive, std::move(dentry), 0};
       }
       break;
     case Found::kNegative:
       stats_.Add<&DcacheStats::negative_hits>();
-      return {Found::kNegative, nullptr};
+      return {Found::kNegative, nullptr, found.asked_ms};
     case Found::kMiss:
       break;
   }
@@ -211,7 +212,7 @@ Result<Dcache::New> Dcache::Alloc(Dentry& dir, const Name& name) {
     dentry->flags_.store(kDentryUnhashed, std::memory_order_release);
     dentry->parent_.store(&dir, std::memory_order_release);
     SetName(*dentry, name, *external);
-    dentry->fsdata_ = 0;
+    dentry->set_fsdata(0);
     dentry->ref_.ReviveLocked(1);
   }
   stats_.Add<&DcacheStats::allocated>();
@@ -234,7 +235,7 @@ Result<DentryRef> Dcache::MakeRoot(InodeRef inode) {
     dentry->parent_.store(dentry, std::memory_order_release);
     dentry->inode_.store(inode.get(), std::memory_order_release);
     SetName(*dentry, Name(vfs_.hash_key(), ""), nullptr);
-    dentry->fsdata_ = 0;
+    dentry->set_fsdata(0);
     dentry->ref_.ReviveLocked(1);
   }
   AddAlias(*inode.Leak(), *dentry);
@@ -267,8 +268,8 @@ DentryRef Dcache::Add(New fresh, const Name& name, InodeRef inode) {
   return DentryRef::Adopt(&dentry);
 }
 
-void Dcache::AddNegative(const Dentry& dir, const Name& name) {
-  vfs_.negatives().Insert(dir, Sample(dir), name);
+void Dcache::AddNegative(const Dentry& dir, const Name& name, int64_t asked_ns) {
+  vfs_.negatives().Insert(dir, Sample(dir), name, MonotonicMs(asked_ns));
 }
 
 void Dcache::ForgetNegative(const Dentry& dir, const Name& name) {
@@ -325,6 +326,16 @@ DentryRef Dcache::AnyAlias(Inode& inode, const Dentry* other_than) {
     if (alias->ref_.GetNotDead()) return DentryRef::Adopt(alias);
   }
   return nullptr;
+}
+
+size_t Dcache::NamesOf(Inode& inode, std::span<DentryRef> names) {
+  size_t count = 0;
+  base::MutexLock lock(AliasLockOf(inode));
+  for (Dentry* alias = inode.aliases_; alias != nullptr; alias = alias->next_alias_) {
+    if (count == names.size()) break;
+    if (!alias->unhashed() && alias->ref_.GetNotDead()) names[count++] = DentryRef::Adopt(alias);
+  }
+  return count;
 }
 
 // --- the end of a dentry

@@ -19,6 +19,7 @@
 
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "absl/functional/function_ref.h"
@@ -68,6 +69,7 @@ class Dcache {
     enum Kind : uint8_t { kMiss, kPositive, kNegative } kind = kMiss;
     Dentry* dentry = nullptr;
     uint32_t seq = 0;
+    uint32_t asked_ms = 0;  // kNegative
   };
   // REQUIRES: RCU section; `dir_seq` sampled from dir.
   Found LookupRcu(const Dentry& dir, uint32_t dir_seq, const Name& name);
@@ -89,6 +91,7 @@ class Dcache {
   struct Answer {
     Found::Kind kind = Found::kMiss;
     DentryRef dentry;
+    uint32_t asked_ms = 0;  // kNegative: when the file system was asked
   };
   Answer Lookup(const Dentry& dir, const Name& name);
 
@@ -118,8 +121,8 @@ class Dcache {
   // gone. Pinned when the super block says so. A directory that already has a name elsewhere loses
   // that one (it was renamed behind our back). Cannot fail.
   DentryRef Add(New dentry, const Name& name, InodeRef inode);
-  // Remembers that `name` is not in `dir`; a cache: may forget at once.
-  void AddNegative(const Dentry& dir, const Name& name);
+  // Remembers that `name` was not in `dir` at `asked_ns` (monotonic); a cache: may forget at once.
+  void AddNegative(const Dentry& dir, const Name& name, int64_t asked_ns);
   // The name has come to exist, or may have.
   void ForgetNegative(const Dentry& dir, const Name& name);
 
@@ -158,6 +161,9 @@ class Dcache {
   void Exchange(Dentry& a, const Name& new_a, NewName plan_a, Dentry& b, const Name& new_b,
                 NewName plan_b);
 
+  // Names in the cache of an inode, referenced, as many as `names` has room for: one of a directory
+  // (its root's for a root), perhaps more of others. For file systems that find objects by path.
+  size_t NamesOf(Inode& inode, std::span<DentryRef> names);
   // The directory a dentry is in now (itself, for a root).
   DentryRef ParentOf(Dentry& dentry);
   // Is `ancestor` on the way from `dentry` to its root (or the same)? Stable only under the super

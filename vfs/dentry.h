@@ -84,9 +84,10 @@ class alignas(64) Dentry {
   // Without a reference: `seq` was sampled before, and the caller rechecks it after.
   bool NameIs(const Name& name, uint32_t seq) const;
 
-  // For the file system whose directory this is in (ramfs: position in the directory).
-  uint64_t fsdata() const { return fsdata_; }
-  void set_fsdata(uint64_t fsdata) { fsdata_ = fsdata; }
+  // For the file system whose directory this is in (ramfs: position in the directory). After a
+  // Lookup in a super block with kSbRevalidate: Clock::MonotonicNs() of just before it; else 0.
+  uint64_t fsdata() const { return fsdata_.load(std::memory_order_relaxed); }
+  void set_fsdata(uint64_t fsdata) { fsdata_.store(fsdata, std::memory_order_relaxed); }
 
   static void Get(Dentry* dentry) { dentry->ref_.Get(); }
   static void Put(Dentry* dentry);  // dcache.cc
@@ -115,7 +116,7 @@ class alignas(64) Dentry {
   Dentry* first_child_ = nullptr;   // ref_ lock
   mm::LruLink lru_;                 // the super block's LRU lock
   Dentry* next_alias_ = nullptr;    // Dcache's alias lock
-  uint64_t fsdata_ = 0;             // the parent inode's semaphore
+  std::atomic<uint64_t> fsdata_{0};
 };
 static_assert(sizeof(Dentry) == 128);
 

@@ -40,7 +40,11 @@ Status InodeOps::Permission(Inode& inode, unsigned want, const Creds& creds) con
 
 Validity InodeOps::Revalidate(const Inode&, const Dentry&) const { return Validity::kValid; }
 
-Validity InodeOps::RevalidateMissing(const Inode&, const Name&) const { return Validity::kValid; }
+Validity InodeOps::AskAgain(Inode&, Dentry&) const { return Validity::kStale; }
+
+Validity InodeOps::RevalidateMissing(const Inode&, const Name&, uint32_t) const {
+  return Validity::kValid;
+}
 
 std::optional<Stat> InodeOps::AttrsRcu(const Inode&) const { return std::nullopt; }
 Validity InodeOps::RevalidateRcu(const Inode&) const { return Validity::kStale; }

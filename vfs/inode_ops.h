@@ -28,8 +28,8 @@ class File;
 class FileOps;
 class Waiter;
 
-// Answer of Revalidate.
-enum class Validity : uint8_t { kValid, kStale };
+// Answer of Revalidate. kAsk: it takes AskAgain, which may block, to tell.
+enum class Validity : uint8_t { kValid, kStale, kAsk };
 
 // What is to be created. `mode` has type and permission bits (umask and set-group-id rules
 // applied).
@@ -79,8 +79,12 @@ class InodeOps {
   // Is a cached child still what its name means? Called when the super block has kRevalidate,
   // without locks, possibly in an RCU read section: must not block and must not allocate.
   virtual Validity Revalidate(const Inode& dir, const Dentry& child) const;
-  // The same for a name that is cached as missing. Default: valid.
-  virtual Validity RevalidateMissing(const Inode& dir, const Name& name) const;
+  // After kAsk: asks whoever knows, and may block. The child is referenced; the directory's
+  // semaphore is held for writing or no lock is. kValid or kStale; default: stale.
+  virtual Validity AskAgain(Inode& dir, Dentry& child) const;
+  // As Revalidate, for a name that is cached as missing since `age_ms` (rounded so that it is never
+  // too young; modulo 2^32). Never kAsk: what is stale is looked up again. Default: valid.
+  virtual Validity RevalidateMissing(const Inode& dir, const Name& name, uint32_t age_ms) const;
 
   // --- RCU mode ---
   // Asked inside an RCU section about an inode that may be dying: no reference, no lock, nothing

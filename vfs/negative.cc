@@ -59,7 +59,7 @@ Negative* NegativeLru::PopLocked() {
   return negative;
 }
 
-void NegativeLru::Insert(const Dentry& dir, uint32_t dir_seq, const Name& name) {
+void NegativeLru::Insert(const Dentry& dir, uint32_t dir_seq, const Name& name, uint32_t asked_ms) {
   Negative* negative = nullptr;
   if (limit() > 0 && name.size() <= kNegativeNameMax && dcache_.table_.Reserve()) {
     negative = Alloc(name);
@@ -72,6 +72,7 @@ void NegativeLru::Insert(const Dentry& dir, uint32_t dir_seq, const Name& name) 
   negative->parent.store(&dir, std::memory_order_relaxed);
   negative->parent_seq.store(dir_seq, std::memory_order_relaxed);
   negative->hash.store(name.hash(), std::memory_order_relaxed);
+  negative->asked_ms.store(asked_ms, std::memory_order_relaxed);
   negative->len.store(static_cast<uint8_t>(name.size()), std::memory_order_relaxed);
   negative->referenced.store(0, std::memory_order_relaxed);
   std::memcpy(reinterpret_cast<char*>(negative) + offsetof(Negative, name), name.text().data(),

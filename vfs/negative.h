@@ -42,9 +42,10 @@ struct alignas(64) Negative {
   };
   std::atomic<uint32_t> parent_seq;  // the directory's sequence number when it was looked up
   std::atomic<uint32_t> hash;        // of the name alone
+  std::atomic<uint32_t> asked_ms;    // when the file system was asked: MonotonicMs()
   std::atomic<uint8_t> len;
   std::atomic<uint8_t> referenced;
-  char name[30];  // of a LongNegative: and on
+  char name[26];  // of a LongNegative: and on
 
   bool Matches(const Dentry& dir, uint32_t dir_seq, const Name& wanted) const;
   // Second chance: one store for the first hit since the queue last looked, none after it.
@@ -65,6 +66,11 @@ static_assert(sizeof(LongNegative) == 128);
 inline constexpr size_t kShortNegativeMax = sizeof(Negative::name);
 // Names longer than this are not cached as negatives.
 inline constexpr size_t kNegativeNameMax = kShortNegativeMax + sizeof(LongNegative::more);
+
+// Monotonic milliseconds modulo 2^32, the unit of Negative::asked_ms.
+constexpr uint32_t MonotonicMs(int64_t monotonic_ns) {
+  return static_cast<uint32_t>(monotonic_ns / 1'000'000);
+}
 
 struct NegativeStats {
   base::Gauge entries;
@@ -92,7 +98,7 @@ class NegativeLru final : public mm::Shrinker {
   // Remembers that `name` is not in `dir`; evicts the oldest beyond the limit, in at most
   // kEvictSteps steps. Does nothing without memory: it is a cache. Called with the directory's
   // semaphore held for writing.
-  void Insert(const Dentry& dir, uint32_t dir_seq, const Name& name);
+  void Insert(const Dentry& dir, uint32_t dir_seq, const Name& name, uint32_t asked_ms);
 
   size_t size() const { return static_cast<size_t>(stats_.entries.Value()); }
   size_t limit() const { return stats_.limit; }

@@ -129,7 +129,9 @@ Status Ops::Unlink(const Path& dir, std::string_view name, const Creds& creds) {
   TRY(dir.inode().ops().Unlink(dir.inode(), *victim));
   SYNC_POINT(vfs_.sync_points(), "ops:unlink:done");
   vfs_.dcache().Delete(*victim);
-  if (!dir.inode().sb().Has(kSbAuthoritative)) vfs_.dcache().AddNegative(*dir.dentry, hashed);
+  if (!dir.inode().sb().Has(kSbAuthoritative)) {
+    vfs_.dcache().AddNegative(*dir.dentry, hashed, vfs_.clock().MonotonicNs());
+  }
   return {};
 }
 
@@ -156,7 +158,9 @@ Status Ops::Rmdir(const Path& dir, std::string_view name, const Creds& creds) {
     TRY(dir.inode().ops().Rmdir(dir.inode(), *victim));
     Inode::Update(victim->inode()).SetFlag(kInodeDead);
     vfs_.dcache().Delete(*victim);
-    if (!dir.inode().sb().Has(kSbAuthoritative)) vfs_.dcache().AddNegative(*dir.dentry, hashed);
+    if (!dir.inode().sb().Has(kSbAuthoritative)) {
+      vfs_.dcache().AddNegative(*dir.dentry, hashed, vfs_.clock().MonotonicNs());
+    }
   }
   // What was cached below, and mounted there, goes with it.
   vfs_.dcache().Invalidate(*victim);

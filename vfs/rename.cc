@@ -143,7 +143,9 @@ Status Ops::RenameLocked(const Path& old_dir, Dentry& source, const Path& new_di
                                    fs_flags));
   if (target != nullptr && target->is_dir()) Inode::Update(target->inode()).SetFlag(kInodeDead);
   dcache.Move(source, *new_dir.dentry, name, std::move(plan), target);
-  if (!old_dir.inode().sb().Has(kSbAuthoritative)) dcache.AddNegative(*old_dir.dentry, old_name);
+  if (!old_dir.inode().sb().Has(kSbAuthoritative)) {
+    dcache.AddNegative(*old_dir.dentry, old_name, vfs_.clock().MonotonicNs());
+  }
   return {};
 }
 

@@ -16,14 +16,19 @@ constexpr std::string_view kDotDot = "..";
 
 // Is what the dcache says still true? Asked only where names change without us.
 bool StillValid(const Dentry& dir, const Dcache::Answer& answer, const Name& name) {
-  const Inode& inode = dir.inode();
+  Inode& inode = dir.inode();
   switch (answer.kind) {
-    case Dcache::Found::kPositive:
-      return !(answer.dentry->flags() & kDentryRevalidate) ||
-             inode.ops().Revalidate(inode, *answer.dentry) == Validity::kValid;
-    case Dcache::Found::kNegative:
-      return !inode.sb().Has(kSbRevalidate) ||
-             inode.ops().RevalidateMissing(inode, name) == Validity::kValid;
+    case Dcache::Found::kPositive: {
+      if (!(answer.dentry->flags() & kDentryRevalidate)) return true;
+      Validity validity = inode.ops().Revalidate(inode, *answer.dentry);
+      if (validity == Validity::kAsk) validity = inode.ops().AskAgain(inode, *answer.dentry);
+      return validity == Validity::kValid;
+    }
+    case Dcache::Found::kNegative: {
+      if (!inode.sb().Has(kSbRevalidate)) return true;
+      const uint32_t age_ms = MonotonicMs(inode.vfs().clock().MonotonicNs()) - answer.asked_ms;
+      return inode.ops().RevalidateMissing(inode, name, age_ms) == Validity::kValid;
+    }
     case Dcache::Found::kMiss:
       break;
   }
@@ -217,26 +222,38 @@ Result<DentryRef> LookupLocked(Vfs& vfs, Dentry& dir, const Name& name) {
   if (answer.kind == Dcache::Found::kPositive) vfs.dcache().Forget(*answer.dentry);
   if (answer.kind == Dcache::Found::kNegative) vfs.dcache().ForgetNegative(dir, name);
   SYNC_POINT(vfs.sync_points(), "walk:lookup:slow");
+  const int64_t asked_ns = inode.sb().Has(kSbRevalidate) ? vfs.clock().MonotonicNs() : 0;
   Result<InodeRef> found = inode.ops().Lookup(inode, name);
   if (!found) {
     const bool cache = found.error() == Errno::kNoEnt && !inode.sb().Has(kSbAuthoritative);
-    if (cache) vfs.dcache().AddNegative(dir, name);
+    if (cache) vfs.dcache().AddNegative(dir, name, asked_ns);
     return base::Err(found.error());
   }
   Dcache::New fresh = TRY(vfs.dcache().Alloc(dir, name));
+  fresh->set_fsdata(static_cast<uint64_t>(asked_ns));
   return vfs.dcache().Add(std::move(fresh), name, *std::move(found));
 }
 
-Result<Path> Walk(Vfs& vfs, const WalkContext& context, std::string_view path, unsigned flags) {
-  if (path.empty() && (flags & kWalkEmptyPath)) return context.start;
+namespace {
+
+// A file system may find out on the way that what it let us believe holds no longer (kStale). It
+// knows better now, so the second walk is the last.
+template <class WalkOnce>
+auto RetryStale(WalkOnce walk_once) {
+  auto result = walk_once();
+  if (!result && result.error() == Errno::kStale) result = walk_once();
+  return result;
+}
+
+Result<Path> WalkOnce(Vfs& vfs, const WalkContext& context, std::string_view path, unsigned flags) {
   Walker walker(vfs, context, flags);
   TRY(walker.WalkToLast(path));
   TRY(walker.WalkLast());
   return std::move(walker.at);
 }
 
-Result<Parent> WalkParent(Vfs& vfs, const WalkContext& context, std::string_view path,
-                          unsigned flags) {
+Result<Parent> WalkParentOnce(Vfs& vfs, const WalkContext& context, std::string_view path,
+                              unsigned flags) {
   Walker walker(vfs, context, flags);
   TRY(walker.WalkToLast(path));
   Parent parent;
@@ -252,6 +269,18 @@ Result<Parent> WalkParent(Vfs& vfs, const WalkContext& context, std::string_view
     parent.name = std::string(walker.last);
   }
   return parent;
+}
+
+}  // namespace
+
+Result<Path> Walk(Vfs& vfs, const WalkContext& context, std::string_view path, unsigned flags) {
+  if (path.empty() && (flags & kWalkEmptyPath)) return context.start;
+  return RetryStale([&] { return WalkOnce(vfs, context, path, flags); });
+}
+
+Result<Parent> WalkParent(Vfs& vfs, const WalkContext& context, std::string_view path,
+                          unsigned flags) {
+  return RetryStale([&] { return WalkParentOnce(vfs, context, path, flags); });
 }
 
 Result<Path> WalkChild(Vfs& vfs, const Path& dir, std::string_view name, const Creds& creds,
