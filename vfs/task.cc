@@ -305,16 +305,18 @@ Result<int> Task::OpenAt(int dir, std::string_view path, OpenFlags flags, Mode m
     return Err(Errno::kInval);
   }
   FdTable::Room room = TRY(fds_.Reserve());
-  FileRef file;
-  if (flags & O_CREAT) {
-    file = TRY(OpenOrCreate(dir, path, flags, mode));
-  } else {
+  const auto open_once = [&]() -> Result<FileRef> {
+    if (flags & O_CREAT) return OpenOrCreate(dir, path, flags, mode);
     unsigned walk = flags & O_NOFOLLOW ? 0 : unsigned{kWalkFollow};
     if (flags & O_DIRECTORY) walk |= kWalkDirectory;
     const Path place = TRY(ResolveAt(dir, path, walk));
-    file = TRY(vfs_.ops().Open(place, flags, creds_));
-  }
-  return fds_.Install(std::move(file), std::move(room));
+    return vfs_.ops().Open(place, flags, creds_);
+  };
+  Result<FileRef> file = open_once();
+  // The name means something else than the file system let us believe; now it knows.
+  if (!file && file.error() == Errno::kStale) file = open_once();
+  if (!file) return Err(file.error());
+  return fds_.Install(*std::move(file), std::move(room));
 }
 
 // open with O_CREAT: the last component may be missing, or a symlink to what is missing.

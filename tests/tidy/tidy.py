@@ -18,7 +18,7 @@ import sys
 
 MAX_FUNCTION_LINES = 70
 # Rooms of one floor: neither includes the other.
-SAME_FLOOR = {frozenset(("ramfs", "kernfs"))}
+SAME_FLOOR = {frozenset(pair) for pair in (("ramfs", "kernfs"), ("ramfs", "hostfs"), ("hostfs", "kernfs"))}
 OPEN_TO_ALL_ROOMS = ("tests", "bench", "examples", "pch")
 OTHERS_HEADERS = ("absl", "gtest", "gmock")
 CODE = (".h", ".cc")

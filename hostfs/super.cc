@@ -1,0 +1,308 @@
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <new>
+
+#include "absl/strings/str_format.h"
+#include "hostfs/super_internal.h"
+
+namespace dentree::hostfs {
+
+using base::Err;
+using vfs::Dentry;
+using vfs::DentryRef;
+using vfs::Inode;
+using vfs::InodeRef;
+
+namespace {
+
+constexpr int64_t kNsPerMs = 1'000'000;
+
+// Does the error say that the object is not where it was?
+bool IsGone(Errno error) {
+  return error == Errno::kNoEnt || error == Errno::kNotDir || error == Errno::kLoop ||
+         error == Errno::kStale;
+}
+
+}  // namespace
+
+// --- HostInode -----------------------------------------------------------------------------------
+
+std::shared_ptr<HostFile> HostInode::AnyOpen() const {
+  base::MutexLock lock(lock_);
+  return open_.empty() ? nullptr : open_.back();
+}
+
+void HostInode::AddOpen(std::shared_ptr<HostFile> file) {
+  base::MutexLock lock(lock_);
+  open_.push_back(std::move(file));
+}
+
+void HostInode::RemoveOpen(const HostFile* file) {
+  std::shared_ptr<HostFile> removed;  // may be the last: closed after the lock
+  base::MutexLock lock(lock_);
+  const auto at = std::find_if(open_.begin(), open_.end(),
+                               [file](const auto& open) { return open.get() == file; });
+  if (at == open_.end()) return;
+  removed = std::move(*at);
+  open_.erase(at);
+}
+
+Status FileSystemState::TakeOpen() {
+  const int64_t open = stats_.open.Add();
+  if (open <= max_open_) {
+    stats_.open_max.Note(open);
+    return {};
+  }
+  GiveOpen();
+  stats_.open_refused.Add();
+  return Err(Errno::kNFile);
+}
+
+// --- HostSuper: time -----------------------------------------------------------------------------
+
+HostSuper::HostSuper(vfs::Vfs& vfs, const vfs::FileSystemType& type, FileSystemState& state,
+                     const Settings& settings)
+    : SuperBlock(vfs, {.type = &type,
+                       .magic = kMagic,
+                       .flags = vfs::kSbRevalidate | (state.may_write() ? 0u : vfs::kSbReadOnly)}),
+      state_(state),
+      calls_(state.stats()),
+      ttl_ms_(settings.ttl_ms),
+      delay_ns_(settings.delay_ns),
+      inodes_(vfs.memory(), "hostfs_inode", mm::CacheFlags::kReclaimable) {}
+
+void HostSuper::Configure(const Settings& settings) {
+  ttl_ms_.store(settings.ttl_ms, std::memory_order_relaxed);
+  delay_ns_.store(settings.delay_ns, std::memory_order_relaxed);
+}
+
+Settings HostSuper::settings() const {
+  return {.ttl_ms = ttl_ms_.load(std::memory_order_relaxed),
+          .delay_ns = delay_ns_.load(std::memory_order_relaxed)};
+}
+
+bool HostSuper::Fresh(int64_t ns) const {
+  return ns != kNeverRead && Now() - ns < ttl_ms_.load(std::memory_order_relaxed) * kNsPerMs;
+}
+
+bool HostSuper::FreshAge(uint32_t age_ms) const {
+  return age_ms < ttl_ms_.load(std::memory_order_relaxed);
+}
+
+// --- HostSuper: finding objects again ------------------------------------------------------------
+
+// Opens what a name leads to from the top.
+Result<Fd> HostSuper::OpenPath(Dentry& name, int flags) const {
+  const Result<std::string> path = vfs().dcache().PathOf(name, root());
+  if (!path && path.error() == Errno::kNameTooLong) return OpenDeep(name, flags);
+  if (!path) return Err(path.error());
+  return calls_.Open(state_.top(), *path == "/" ? "." : path->substr(1), flags);
+}
+
+// The same for a path that no system call takes: in pieces, each beneath the one before.
+Result<Fd> HostSuper::OpenDeep(Dentry& name, int flags) const {
+  std::vector<std::string> pieces;  // the last one first
+  std::string piece;
+  for (DentryRef at = DentryRef::Share(&name); !at->is_root(); at = vfs().dcache().ParentOf(*at)) {
+    if (at->unhashed()) return Err(Errno::kNoEnt);
+    std::string component = at->NameCopy();
+    if (piece.size() + 1 + component.size() >= vfs::kPathMax) {
+      pieces.push_back(std::exchange(piece, std::move(component)));
+    } else {
+      piece = piece.empty() ? std::move(component) : std::move(component) + "/" + piece;
+    }
+  }
+  Handle dir(state_.top());
+  while (!pieces.empty()) {
+    dir = Handle(TRY(calls_.Open(dir.get(), piece, O_PATH | O_DIRECTORY)));
+    piece = std::move(pieces.back());
+    pieces.pop_back();
+  }
+  return calls_.Open(dir.get(), piece, flags);
+}
+
+// A name proved wrong, and any name above it may be why.
+void HostSuper::Distrust(Dentry& name) const {
+  stats().not_found.Add();
+  for (DentryRef at = DentryRef::Share(&name); !at->is_root(); at = vfs().dcache().ParentOf(*at)) {
+    at->set_fsdata(kNameDistrusted);
+  }
+}
+
+Result<Fd> HostSuper::FindBy(Dentry& name, const HostId& id, int flags, HostStat* stat) {
+  Result<Fd> found = OpenPath(name, flags);
+  if (!found && !IsGone(found.error())) return found;
+  if (found) {
+    const HostStat is = TRY(calls_.Stat(found->get()));
+    if (stat != nullptr) *stat = is;
+    if (is.id == id) return found;
+  }
+  Distrust(name);
+  return Err(Errno::kStale);
+}
+
+Result<Handle> HostSuper::FindDir(Inode& dir) {
+  if (&dir == &root().inode()) return Handle(state_.top());
+  return Find(dir, O_PATH | O_DIRECTORY);
+}
+
+Result<Handle> HostSuper::Find(Inode& inode, int flags, HostStat* stat) {
+  std::array<DentryRef, kMaxNamesTried> names;
+  const size_t count = vfs().dcache().NamesOf(inode, names);
+  for (size_t i = 0; i < count; ++i) {
+    Result<Fd> found = FindBy(*names[i], HostOf(inode).id, flags, stat);
+    if (found) return Handle(*std::move(found));
+    if (found.error() != Errno::kStale) return Err(found.error());
+  }
+  return Err(Errno::kStale);
+}
+
+Status HostSuper::CheckName(int dir, const std::string& name, const Inode& inode) const {
+  const HostStat is = TRY(calls_.Stat(dir, name));
+  if (is.id == HostOf(inode).id) return {};
+  return Err(Errno::kStale);
+}
+
+Result<HostSuper::Place> HostSuper::FindPlace(Inode& inode) {
+  std::array<DentryRef, kMaxNamesTried> names;
+  const size_t count = vfs().dcache().NamesOf(inode, names);
+  for (size_t i = 0; i < count; ++i) {
+    if (names[i]->is_root()) continue;
+    const DentryRef parent = vfs().dcache().ParentOf(*names[i]);
+    Result<Handle> dir = FindDir(parent->inode());
+    if (!dir) continue;
+    std::string name = names[i]->NameCopy();
+    if (CheckName(dir->get(), name, inode)) return Place{*std::move(dir), std::move(name)};
+    Distrust(*names[i]);
+  }
+  return Err(Errno::kStale);
+}
+
+// --- HostSuper: inodes ---------------------------------------------------------------------------
+
+vfs::Ino HostSuper::ShownIno(uint64_t dev, uint64_t ino) const {
+  return dev == top_dev_ ? ino : base::Mix64(ino ^ base::Mix64(dev));
+}
+
+Result<InodeRef> HostSuper::InodeOf(const HostStat& stat, int64_t asked_ns) {
+  InodeRef inode = TRY(vfs().icache().Get(
+      *this, ShownIno(stat.id.dev, stat.id.ino),
+      [&stat](const Inode& cached) { return HostOf(cached).id == stat.id; },
+      [&] { return NewInode(stat, asked_ns); }));
+  Offer(*inode, stat, asked_ns);
+  return inode;
+}
+
+Result<InodeRef> HostSuper::NewInode(const HostStat& stat, int64_t asked_ns) {
+  InodeRef inode = TRY(vfs().icache().New(*this, OpsFor(stat.id.type),
+                                          ShownIno(stat.id.dev, stat.id.ino), stat.mode));
+  HostInode* const host = inodes_.New(stat.id);
+  if (host == nullptr) return Err(Errno::kNoMem);
+  inode->set_private_data(host);
+  inode->set_op_flags(vfs::kHasPermission | vfs::kHasGetattr);
+  inode->set_rdev(stat.rdev);
+  Store(*inode, stat, asked_ns);
+  return inode;
+}
+
+Result<InodeRef> HostSuper::MakeTop() {
+  const int64_t now = Now();
+  const HostStat stat = TRY(calls_.Stat(state_.top()));
+  top_dev_ = stat.id.dev;
+  return InodeOf(stat, now);
+}
+
+void HostSuper::EvictInode(Inode& inode) {
+  if (inode.private_data() != nullptr) inodes_.Delete(&HostOf(inode));
+}
+
+std::shared_ptr<HostFile> HostSuper::NewFile(Fd fd, std::unique_ptr<DirBuffer> dir) {
+  auto* const file = new (std::nothrow) HostFile{std::move(fd), std::move(dir)};
+  return std::shared_ptr<HostFile>(file);
+}
+
+// --- HostSuper: attributes -----------------------------------------------------------------------
+
+void HostSuper::Store(Inode& inode, const HostStat& stat, int64_t asked_ns) {
+  Inode::Update(inode)
+      .Mode(stat.mode)
+      .Owner(stat.uid, stat.gid)
+      .Nlink(stat.nlink)
+      .Size(stat.size)
+      .AllTimes(stat.times.btime)
+      .Atime(stat.times.atime)
+      .Mtime(stat.times.mtime)
+      .Ctime(stat.times.ctime);
+  HostInode& host = HostOf(inode);
+  host.blocks.store(stat.blocks, std::memory_order_relaxed);
+  host.blksize.store(stat.blksize, std::memory_order_relaxed);
+  host.read_ns.store(asked_ns, std::memory_order_release);
+}
+
+void HostSuper::Offer(Inode& inode, const HostStat& stat, int64_t asked_ns) {
+  if (!inode.sem().TryLock()) return;
+  if (HostOf(inode).read_ns.load(std::memory_order_relaxed) < asked_ns) {
+    Store(inode, stat, asked_ns);
+  }
+  inode.sem().Unlock();
+}
+
+vfs::Stat HostSuper::ToStat(const Inode& inode, const HostStat& stat) const {
+  return {.ino = inode.ino(),
+          .dev = dev(),
+          .mode = stat.mode,
+          .nlink = stat.nlink,
+          .uid = stat.uid,
+          .gid = stat.gid,
+          .rdev = stat.rdev,
+          .size = stat.size,
+          .blocks = stat.blocks,
+          .blksize = stat.blksize,
+          .times = stat.times};
+}
+
+Result<HostStat> HostSuper::ReadAttributes(Inode& inode) {
+  stats().attributes.Add();
+  if (const std::shared_ptr<HostFile> open = HostOf(inode).AnyOpen()) {
+    return calls_.Stat(open->fd.get());
+  }
+  HostStat stat;
+  TRY(Find(inode, O_PATH, &stat));
+  return stat;
+}
+
+Result<vfs::Stat> HostSuper::Attributes(Inode& inode) {
+  HostInode& host = HostOf(inode);
+  if (Fresh(host.read_ns.load(std::memory_order_acquire))) {
+    vfs::Stat stat = inode.Attrs();
+    stat.blocks = host.blocks.load(std::memory_order_relaxed);
+    stat.blksize = host.blksize.load(std::memory_order_relaxed);
+    return stat;
+  }
+  const int64_t now = Now();
+  const HostStat stat = TRY(ReadAttributes(inode));
+  Offer(inode, stat, now);
+  return ToStat(inode, stat);
+}
+
+// --- HostSuper: what is shown of it --------------------------------------------------------------
+
+vfs::StatFs HostSuper::Statfs() const {
+  return calls_.Statfs(state_.top()).value_or(vfs::StatFs{.magic = kMagic});
+}
+
+std::string HostSuper::ShowOptions() const {
+  std::string text;
+  const Settings now = settings();
+  if (now.ttl_ms % 1000 != 0) {
+    absl::StrAppendFormat(&text, ",ttl=%dms", now.ttl_ms);
+  } else if (now.ttl_ms != kDefaultTtlMs) {
+    absl::StrAppendFormat(&text, ",ttl=%d", now.ttl_ms / 1000);
+  }
+  if (now.delay_ns != 0) absl::StrAppendFormat(&text, ",delay_ns=%d", now.delay_ns);
+  return text;
+}
+
+}  // namespace dentree::hostfs
