@@ -94,7 +94,7 @@ class DirOps final : public HostOps {
     HostSuper& sb = SuperOf(dir);
     sb.stats().lookups.Add();
     const int64_t now = sb.Now();
-    const Result<HostStat> stat = Ask(sb, dir, std::string(name.text()));
+    const Result<HostStat> stat = sb.Ask(dir, std::string(name.text()));
     if (!stat && stat.error() == Errno::kNoEnt) sb.stats().misses.Add();
     if (!stat) return Err(stat.error());
     return sb.InodeOf(*stat, now);
@@ -110,7 +110,7 @@ class DirOps final : public HostOps {
     HostSuper& sb = SuperOf(dir);
     sb.stats().asked_again.Add();
     const int64_t now = sb.Now();
-    const Result<HostStat> stat = Ask(sb, dir, child.NameCopy());
+    const Result<HostStat> stat = sb.Ask(dir, child.NameCopy());
     if (!stat && CouldNotAsk(stat.error())) return Validity::kValid;
     if (!stat || stat->id != HostOf(child.inode()).id) {
       sb.stats().stale.Add();
@@ -194,13 +194,6 @@ class DirOps final : public HostOps {
   Result<const vfs::FileOps*> OpenOps(Inode& /*inode*/) const override { return &OpenDirOps(); }
 
  private:
-  static Result<HostStat> Ask(HostSuper& sb, Inode& dir, const std::string& name) {
-    const Handle at = TRY(sb.FindDir(dir));
-    SYNC_POINT(sb.vfs().sync_points(), "hostfs:ask");
-    sb.Delay();
-    return sb.calls().Stat(at.get(), name);
-  }
-
   static Result<HostStat> Make(const HostCalls& calls, int at, const std::string& name,
                                const vfs::CreateArgs& args) {
     const auto permissions = static_cast<vfs::Mode>(args.mode & 07777);

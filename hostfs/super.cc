@@ -25,6 +25,12 @@ bool IsGone(Errno error) {
          error == Errno::kStale;
 }
 
+// openat2 found itself outside when it was done: what it walked through was moved away.
+Result<Fd> Beneath(Result<Fd> opened) {
+  if (!opened && opened.error() == Errno::kXDev) return Err(Errno::kStale);
+  return opened;
+}
+
 }  // namespace
 
 // --- HostInode -----------------------------------------------------------------------------------
@@ -93,18 +99,19 @@ bool HostSuper::FreshAge(uint32_t age_ms) const {
 
 // --- HostSuper: finding objects again ------------------------------------------------------------
 
-// Opens what a name leads to from the top.
-Result<Fd> HostSuper::OpenPath(Dentry& name, int flags) const {
-  const Result<std::string> path = vfs().dcache().PathOf(name, root());
-  if (!path && path.error() == Errno::kNameTooLong) return OpenDeep(name, flags);
-  if (!path) return Err(path.error());
-  return calls_.Open(state_.top(), *path == "/" ? "." : path->substr(1), flags);
+Result<Fd> HostSuper::OpenPath(Dentry& name, int flags, const std::string& child) const {
+  const Result<std::string> known = vfs().dcache().PathOf(name, root());
+  if (!known && known.error() == Errno::kNameTooLong) return OpenDeep(name, flags, child);
+  if (!known) return Err(known.error());
+  std::string path = known->substr(1);
+  if (!child.empty()) path += path.empty() ? child : "/" + child;
+  if (path.size() >= vfs::kPathMax) return OpenDeep(name, flags, child);
+  return Beneath(calls_.Open(state_.top(), path.empty() ? "." : path, flags));
 }
 
-// The same for a path that no system call takes: in pieces, each beneath the one before.
-Result<Fd> HostSuper::OpenDeep(Dentry& name, int flags) const {
+Result<Fd> HostSuper::OpenDeep(Dentry& name, int flags, const std::string& child) const {
   std::vector<std::string> pieces;  // the last one first
-  std::string piece;
+  std::string piece = child;
   for (DentryRef at = DentryRef::Share(&name); !at->is_root(); at = vfs().dcache().ParentOf(*at)) {
     if (at->unhashed()) return Err(Errno::kNoEnt);
     std::string component = at->NameCopy();
@@ -116,11 +123,11 @@ Result<Fd> HostSuper::OpenDeep(Dentry& name, int flags) const {
   }
   Handle dir(state_.top());
   while (!pieces.empty()) {
-    dir = Handle(TRY(calls_.Open(dir.get(), piece, O_PATH | O_DIRECTORY)));
+    dir = Handle(TRY(Beneath(calls_.Open(dir.get(), piece, O_PATH | O_DIRECTORY))));
     piece = std::move(pieces.back());
     pieces.pop_back();
   }
-  return calls_.Open(dir.get(), piece, flags);
+  return Beneath(calls_.Open(dir.get(), piece, flags));
 }
 
 // A name proved wrong, and any name above it may be why.
@@ -141,6 +148,16 @@ Result<Fd> HostSuper::FindBy(Dentry& name, const HostId& id, int flags, HostStat
   }
   Distrust(name);
   return Err(Errno::kStale);
+}
+
+Result<HostStat> HostSuper::Ask(Inode& dir, const std::string& name) {
+  DentryRef at[1];
+  if (vfs().dcache().NamesOf(dir, at) == 0) return Err(Errno::kStale);
+  if (!at[0]->is_root()) TRY(FindBy(*at[0], HostOf(dir).id, O_PATH | O_DIRECTORY));
+  SYNC_POINT(vfs().sync_points(), "hostfs:ask");
+  Delay();
+  const Fd object = TRY(OpenPath(*at[0], O_PATH, name));
+  return calls_.Stat(object.get());
 }
 
 Result<Handle> HostSuper::FindDir(Inode& dir) {

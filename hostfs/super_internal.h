@@ -132,7 +132,10 @@ class HostSuper final : public vfs::SuperBlock {
   Result<Handle> Find(vfs::Inode& inode, int flags, HostStat* stat = nullptr);
   // The same by one name.
   Result<Fd> FindBy(vfs::Dentry& name, const HostId& id, int flags, HostStat* stat = nullptr);
-  // A directory, to put a question about a name in it.
+  // What a name in a directory means. The whole path is resolved beneath the top for it: a
+  // directory that is moved away at this moment takes nobody along.
+  Result<HostStat> Ask(vfs::Inode& dir, const std::string& name);
+  // A directory, to change names in it: found beneath the top, it stays the one meant.
   Result<Handle> FindDir(vfs::Inode& dir);
   // A name of a file that is still its own: the directory, and what it is called there.
   struct Place {
@@ -170,8 +173,10 @@ class HostSuper final : public vfs::SuperBlock {
   Result<vfs::InodeRef> MakeTop();
 
  private:
-  Result<Fd> OpenPath(vfs::Dentry& name, int flags) const;
-  Result<Fd> OpenDeep(vfs::Dentry& name, int flags) const;
+  // Opens what a name leads to from the top, or `child` in it.
+  Result<Fd> OpenPath(vfs::Dentry& name, int flags, const std::string& child = {}) const;
+  // The same for a path that no system call takes: in pieces, each beneath the one before.
+  Result<Fd> OpenDeep(vfs::Dentry& name, int flags, const std::string& child) const;
   void Distrust(vfs::Dentry& name) const;
   Result<vfs::InodeRef> NewInode(const HostStat& stat, int64_t asked_ns);
 
