@@ -156,8 +156,12 @@ Result<HostStat> HostSuper::Ask(Inode& dir, const std::string& name) {
   if (!at[0]->is_root()) TRY(FindBy(*at[0], HostOf(dir).id, O_PATH | O_DIRECTORY));
   SYNC_POINT(vfs().sync_points(), "hostfs:ask");
   Delay();
-  const Fd object = TRY(OpenPath(*at[0], O_PATH, name));
-  return calls_.Stat(object.get());
+  const Result<Fd> object = OpenPath(*at[0], O_PATH, name);
+  if (object) return calls_.Stat(object->get());
+  if (object.error() == Errno::kNoEnt || !IsGone(object.error())) return Err(object.error());
+  // The name alone cannot be at fault: the directory went while we asked.
+  Distrust(*at[0]);
+  return Err(Errno::kStale);
 }
 
 Result<Handle> HostSuper::FindDir(Inode& dir) {

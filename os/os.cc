@@ -57,7 +57,7 @@ Result<std::unique_ptr<Os>> Os::Boot(const Options& options) {
 
 Status Os::Start(const Options& options) {
   TRY(MakeTypes(options));
-  TRY(MakeTree());
+  TRY(MakeTree(options));
   for (std::string_view catalogue : options.catalogues) {
     const auto loaded = trace::LoadCatalogue(*registry_, catalogue);
     if (!loaded) return Err(loaded.error().error);
@@ -85,7 +85,7 @@ Status Os::MakeTypes(const Options& options) {
   return {};
 }
 
-Status Os::MakeTree() {
+Status Os::MakeTree(const Options& options) {
   TRY(vfs_->MountRoot("ramfs", "mode=755"));
   const std::unique_ptr<vfs::Task> task = NewTask();
   task->Umask(0);
@@ -93,7 +93,17 @@ Status Os::MakeTree() {
   for (const MountLine& mount : kMounts) {
     TRY(task->Mount(mount.source, mount.target, mount.type, ""));
   }
-  return {};
+  if (options.host_directory.empty()) return {};
+  return MountHost(*task, options);
+}
+
+Status Os::MountHost(vfs::Task& task, const Options& options) {
+  auto type = TRY(hostfs::FileSystem::Open({.directory = options.host_directory}));
+  const std::string_view name = type->name();
+  host_stats_ = &type->stats();
+  vfs_->RegisterType(std::move(type));
+  TRY(task.Mkdir(kHostDir, 0755));
+  return task.Mount(options.host_directory, kHostDir, name, options.host_options);
 }
 
 // What is cached goes first, while everything it may ask is still there.

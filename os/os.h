@@ -13,6 +13,7 @@
 //     /sys                 what is mounted on: kernel/stats, kernel/tracing
 //     /sys/kernel/stats    statsfs: the counters of every room (docs/statsfs.md)
 //     /sys/kernel/tracing  tracefs
+//     /host                a directory of the host, if Options names one (docs/hostfs.md)
 //
 // Thread safety: any thread; each Task as it says. Lifetime: many live in one process. Tasks, paths
 // and registrations of tracepoints end before their Os, which takes everything else down with it: a
@@ -22,11 +23,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/base.h"
 #include "eventfs/eventfs.h"
+#include "hostfs/hostfs.h"
 #include "statsfs/statsfs.h"
 #include "trace/trace.h"
 #include "tracefs/tracefs.h"
@@ -40,6 +43,7 @@ using base::Status;
 
 inline constexpr std::string_view kStatsDir = "/sys/kernel/stats";
 inline constexpr std::string_view kTracingDir = "/sys/kernel/tracing";
+inline constexpr std::string_view kHostDir = "/host";
 
 struct Options {
   // Texts of event catalogues (docs/event-catalogues.md), loaded in this order. One with an error
@@ -50,6 +54,11 @@ struct Options {
   size_t negative_limit = vfs::kDefaultNegativeLimit;
   base::Clock* clock = nullptr;  // null: the real one; outlives the Os
   uint64_t hash_seed = 0;        // 0: random
+  // The directory of the host that is mounted on /host, as the process names it; empty: none, and
+  // no /host. It is mounted with these options: read-only, unless they say "rw". Who may mount can
+  // mount it again with others.
+  std::string host_directory = {};
+  std::string host_options = {};
 };
 
 class Statistics;
@@ -57,7 +66,7 @@ struct System;
 
 class Os {
  public:
-  // kNoMem, or kInval for a catalogue.
+  // kNoMem; kInval for a catalogue or for host_options; the host's error for host_directory.
   static Result<std::unique_ptr<Os>> Boot(const Options& options = {});
   ~Os();
   Os(const Os&) = delete;
@@ -68,6 +77,8 @@ class Os {
   tracefs::Tracefs& tracefs() const { return *tracefs_; }
   // For sources of a program's own; they end before the Os.
   statsfs::Statsfs& statsfs() const;
+  // Of the host directory; null without one.
+  const hostfs::Stats* host_stats() const { return host_stats_; }
   base::FaultInjector& faults() const { return vfs_->faults(); }
   base::SyncPoints& sync_points() const { return vfs_->sync_points(); }
 
@@ -78,7 +89,8 @@ class Os {
   explicit Os(const Options& options);
   Status Start(const Options& options);
   Status MakeTypes(const Options& options);
-  Status MakeTree();
+  Status MakeTree(const Options& options);
+  Status MountHost(vfs::Task& task, const Options& options);
 
   // From the last to the first they go: nothing below needs what is above it.
   const std::unique_ptr<vfs::Vfs> vfs_;
@@ -86,6 +98,7 @@ class Os {
   std::unique_ptr<trace::Registry> registry_;
   std::unique_ptr<tracefs::Tracefs> tracefs_;
   std::unique_ptr<Statistics> statistics_;
+  const hostfs::Stats* host_stats_ = nullptr;  // the Vfs's
 };
 
 }  // namespace dentree::os

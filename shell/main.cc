@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -26,12 +27,14 @@ using shell::kSuccess;
 using shell::kUsageError;
 
 constexpr char kEvents = '\x02', kVersion = '\x03', kUser = '\x04', kHist = '\x05',
-               kInject = '\x06', kViaRing = '\x07';
+               kInject = '\x06', kViaRing = '\x07', kNoHost = '\x08', kDelay = '\x0e';
 constexpr shell::Option kOptions[] = {
     {'c', "", "run COMMANDS and exit; further arguments are $0, $1, ...", "COMMANDS"},
+    {kDelay, "delay-ns", "let each question about a name in /host take N nanoseconds more", "N"},
     {kEvents, "events", "load trace events from a catalogue (TSV); - is standard input", "FILE"},
     {kHist, "hist", "give every event the file hist"},
     {kInject, "inject", "give every event the file inject"},
+    {kNoHost, "no-host", "do without /host"},
     {kUser, "user", "be this user, without capabilities, instead of root", "UID[:GID]"},
     {kViaRing, "via-ring", "send every system call through a loop on an io_uring"},
     {kVersion, "version", "output version information and exit"},
@@ -47,7 +50,8 @@ Without a SCRIPT reads commands from standard input: on a terminal with line
 editing, history and completion, otherwise line by line. With `stress` or
 `top` runs that command alone (see `dentree stress --help`). `help` lists the
 commands, `help NAME` and `NAME --help` describe one. All files are in memory
-and gone when the program ends.
+and gone when the program ends, but those in /host: that is the directory in
+which the program was started, read-only.
 
 )";
 
@@ -62,6 +66,7 @@ that keeps the history (~/.dentree_history); empty: none.
 Examples:
   dentree -c 'ls -l /'
   dentree -c 'mkdir -p /a/b && echo hello > /a/b/c; grep -r hello /a'
+  dentree -c 'find /host -name "*.h" | wc -l'
   xzcat events.tsv.xz | dentree --events - -c 'ls /sys/kernel/tracing/events'
 )";
 
@@ -72,6 +77,8 @@ struct Wanted {
   eventfs::Extras extras = eventfs::Extras::kNone;
   vfs::Creds creds = vfs::Creds::Root();
   bool via_ring = false;
+  std::string host_directory;
+  std::string host_options;
   std::vector<std::string> operands;
 };
 
@@ -94,6 +101,14 @@ std::optional<vfs::Creds> ParseUser(std::string_view text) {
   const auto gid = colon == std::string_view::npos ? uid : base::ParseU64(text.substr(colon + 1));
   if (!uid || !gid || *uid > UINT32_MAX || *gid > UINT32_MAX) return std::nullopt;
   return vfs::Creds::User(static_cast<vfs::Uid>(*uid), static_cast<vfs::Gid>(*gid));
+}
+
+// Empty when there is none that can be shown: it was removed, or the host is too old for hostfs.
+std::string WorkingDirectory() {
+  std::error_code error;
+  std::string path = std::filesystem::current_path(error).string();
+  if (error || !hostfs::FileSystem::Open({.directory = path})) return {};
+  return path;
 }
 
 // All of a file of the host, or of standard input for "-".
@@ -174,7 +189,9 @@ bool LoadEvents(os::Os& os, const std::string& path) {
 }
 
 int BootAndRun(const Wanted& wanted) {
-  const auto os = os::Os::Boot({.extras = wanted.extras});
+  const auto os = os::Os::Boot({.extras = wanted.extras,
+                                .host_directory = wanted.host_directory,
+                                .host_options = wanted.host_options});
   if (!os) {
     return Complain("cannot boot: " + std::string(base::ErrnoText(os.error())), shell::kFailure);
   }
@@ -212,6 +229,14 @@ int Main(std::vector<std::string> argv) {
     wanted.creds = *creds;
   }
   wanted.via_ring = arguments->Has(kViaRing);
+  if (!arguments->Has(kNoHost)) wanted.host_directory = WorkingDirectory();
+  if (const auto delay = arguments->Value(kDelay)) {
+    const auto ns = base::ParseU64(*delay);
+    if (!ns || *ns > uint64_t{hostfs::kMaxDelayNs}) {
+      return RefuseUsage("invalid delay: '" + *delay + "'");
+    }
+    wanted.host_options = "delay_ns=" + std::to_string(*ns);
+  }
   if (arguments->Has(kHist)) wanted.extras = wanted.extras | eventfs::Extras::kHist;
   if (arguments->Has(kInject)) wanted.extras = wanted.extras | eventfs::Extras::kInject;
   // A pipe whose reader is gone is an error of write, not the end of the process.

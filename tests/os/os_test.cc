@@ -2,7 +2,11 @@
 
 #include "os/os.h"
 
+#include <stdlib.h>
+
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 
 #include "fixture/fixture.h"
 
@@ -49,6 +53,25 @@ TEST_F(OsTest, HasTheUsualDirectories) {
   EXPECT_EQ(task().Stat("/root")->mode & 07777, 0700u);
   EXPECT_EQ(task().Stat("/")->mode & 07777, 0755u);
   EXPECT_OK(task().Stat("/sys/kernel/tracing/events/header_page"));
+}
+
+TEST_F(OsTest, ShowsADirectoryOfTheHostWhenAskedReadOnly) {
+  EXPECT_EQ(os_->host_stats(), nullptr);
+  std::string dir = std::filesystem::temp_directory_path() / "dentree-os-XXXXXX";
+  ASSERT_NE(::mkdtemp(dir.data()), nullptr);
+  std::ofstream(dir + "/f") << "text";
+  {
+    const auto with =
+        Os::Boot({.clock = &clock_, .host_directory = dir, .host_options = "ttl=2"}).value();
+    const auto caller = with->NewTask();
+    EXPECT_THAT(caller->ReadFile("/host/f"), Holds("text"));
+    EXPECT_THAT(caller->WriteFile("/host/f", "no"), FailsWith(Errno::kRoFs));
+    EXPECT_THAT(caller->ReadFile("/proc/mounts"),
+                Holds(HasSubstr(dir + " /host hostfs ro,ttl=2 0 0\n")));
+    EXPECT_GT(with->host_stats()->calls.Value(), 0u);
+  }
+  std::filesystem::remove_all(dir);
+  EXPECT_THAT(Os::Boot({.host_directory = dir}), FailsWith(Errno::kNoEnt));
 }
 
 TEST_F(OsTest, TellsWhatIsMounted) {

@@ -65,6 +65,20 @@ TEST_F(Program, RunsAScriptOfTheHost) {
   EXPECT_EQ(Run("missing"), Fails(127, "dentree: missing: No such file or directory\n"));
 }
 
+TEST_F(Program, ShowsItsWorkingDirectoryInHostReadOnly) {
+  Write("a", "text");
+  std::filesystem::create_directories(dir_ / "d/e");
+  Write("d/e/f", "");
+  EXPECT_EQ(Run("-c 'cat /host/a; find /host/d; touch /host/a'"),
+            Fails(1, "touch: cannot touch '/host/a': Read-only file system\n",
+                  "text/host/d\n/host/d/e\n/host/d/e/f\n"));
+  EXPECT_EQ(Run("--no-host -c 'ls /host'"),
+            Fails(2, "ls: cannot access '/host': No such file or directory\n"));
+  EXPECT_THAT(Run("--delay-ns=7 -c 'grep hostfs /proc/mounts'").out,
+              HasSubstr(" /host hostfs ro,delay_ns=7 0 0\n"));
+  EXPECT_EQ(Run("--delay-ns=soon").status, 2);
+}
+
 TEST_F(Program, ReadsStandardInputLineByLineAndSharesIt) {
   EXPECT_EQ(Run("", "echo a\n  echo b"), Ok("a\nb\n"));
   EXPECT_EQ(Run("", "head -n 1\nthis is data\necho after\n").status, 0);
