@@ -45,16 +45,24 @@ class HostFileOps : public vfs::FileOps {
     HostSuper& sb = SuperOf(inode);
     TRY(sb.state().TakeOpen());
     SYNC_POINT(sb.vfs().sync_points(), "hostfs:open");
-    Result<Fd> fd = sb.FindBy(file.dentry(), HostOf(inode).id, flags | O_NONBLOCK | O_NOCTTY);
-    std::shared_ptr<HostFile> open;
-    if (fd) open = HostSuper::NewFile(*std::move(fd), std::move(dir));
-    if (open == nullptr) {
+    Result<std::shared_ptr<HostFile>> opened = OpenCounted(sb, file, flags, std::move(dir));
+    if (!opened) {
       sb.state().GiveOpen();
-      return Err(fd ? Errno::kNoMem : fd.error());
+      return Err(opened.error());
     }
+    std::shared_ptr<HostFile> open = *std::move(opened);
     file.set_private_data(open.get());
     HostOf(inode).AddOpen(std::move(open));
     return {};
+  }
+
+ private:
+  static Result<std::shared_ptr<HostFile>> OpenCounted(HostSuper& sb, const File& file, int flags,
+                                                       std::unique_ptr<DirBuffer> dir) {
+    Fd fd = TRY(sb.FindBy(file.dentry(), HostOf(file.inode()).id, flags | O_NONBLOCK | O_NOCTTY));
+    auto open = HostSuper::NewFile(std::move(fd), std::move(dir));
+    if (open == nullptr) return Err(Errno::kNoMem);
+    return open;
   }
 };
 

@@ -48,8 +48,8 @@ inline constexpr uint32_t kMagic = 0x00c0ffee;
 inline constexpr int64_t kDefaultTtlMs = 1000;
 inline constexpr int64_t kMaxTtlMs = 24LL * 60 * 60 * 1000;
 inline constexpr int64_t kMaxDelayNs = 10'000'000'000;
-// Files and directories of one type open at once; each holds one descriptor of the process's.
-// kNFile beyond.
+// Files and directories of one type open at once; each holds one descriptor of the process's, a
+// directory also a buffer of 32 KiB. kNFile beyond.
 inline constexpr int64_t kDefaultMaxOpen = 512;
 // Names tried to find an object that nobody has open, when more than one is cached.
 inline constexpr size_t kMaxNamesTried = 4;

@@ -149,7 +149,7 @@ class DirOps final : public HostOps {
     NamesChanged(dir);
     // The source may have been renamed over at the last moment.
     if (const Status same = sb.CheckName(at.get(), name, target); !same) {
-      (void)sb.calls().Unlink(at.get(), name);
+      static_cast<void>(sb.calls().Unlink(at.get(), name));
       return same;
     }
     Trust(sb, dentry);

@@ -118,7 +118,8 @@ Result<Fd> HostSuper::OpenDeep(Dentry& name, int flags, const std::string& child
     if (piece.size() + 1 + component.size() >= vfs::kPathMax) {
       pieces.push_back(std::exchange(piece, std::move(component)));
     } else {
-      piece = piece.empty() ? std::move(component) : std::move(component) + "/" + piece;
+      if (!piece.empty()) component.append("/").append(piece);
+      piece = std::move(component);
     }
   }
   Handle dir(state_.top());

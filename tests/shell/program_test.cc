@@ -1,11 +1,15 @@
 // The program itself, as a process: -c, script, standard input, options, exit statuses.
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -77,6 +81,32 @@ TEST_F(Program, ShowsItsWorkingDirectoryInHostReadOnly) {
   EXPECT_THAT(Run("--delay-ns=7 -c 'grep hostfs /proc/mounts'").out,
               HasSubstr(" /host hostfs ro,delay_ns=7 0 0\n"));
   EXPECT_EQ(Run("--delay-ns=soon").status, 2);
+}
+
+TEST_F(Program, FindInHostEqualsTheHostsFind) {
+  for (const char* name : {"d1/d2/d3", "d1/d4", "new\nline", "\xff\xfe", ".hidden/x"}) {
+    std::filesystem::create_directories(dir_ / "tree" / name);
+    std::ofstream(dir_ / "tree" / name / "f") << "text";
+    std::filesystem::create_symlink("../d1", dir_ / "tree" / name / "l");
+  }
+  ASSERT_EQ(::mkfifo((dir_ / "tree/p").c_str(), 0600), 0);
+  const std::string command = "cd '" + dir_.string() + "/tree' && find . > ../found";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const auto lines = [](const std::string& text) {
+    std::vector<std::string> sorted;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) sorted.push_back(line);
+    std::ranges::sort(sorted);
+    return sorted;
+  };
+  EXPECT_EQ(lines(Run("-c 'cd /host/tree; find .'").out), lines(Read("found")));
+}
+
+TEST_F(Program, AThousandMissesInHostAreAThousandNegatives) {
+  std::string commands;
+  for (int i = 0; i < 1000; ++i) commands += "test -e /host/missing" + std::to_string(i) + "\n";
+  EXPECT_THAT(Run("", commands + commands + "grep '^dentry_negative ' /proc/slabinfo").out,
+              testing::ContainsRegex("^dentry_negative +1000 "));
 }
 
 TEST_F(Program, ReadsStandardInputLineByLineAndSharesIt) {
