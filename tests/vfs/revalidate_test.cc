@@ -89,6 +89,17 @@ TEST_F(Remote, AFailedOperationChangesNothing) {
   }
 }
 
+TEST_F(Remote, AWalkThatMeetsAStaleHandleIsDoneOnceMore) {
+  remote_.FailNext(RemoteFs::Op::kLookup, Errno::kStale);
+  EXPECT_OK(task().Stat("/r/d/f"));
+  DropCaches();
+  remote_.FailNext(RemoteFs::Op::kLookup, Errno::kStale);
+  EXPECT_OK(task().Mkdir("/r/d/new", 0755)) << "the way to the parent too";
+  DropCaches();
+  remote_.FailNext(RemoteFs::Op::kLookup, Errno::kIo);
+  EXPECT_THAT(task().Stat("/r/d/f"), FailsWith(Errno::kIo)) << "nothing else is";
+}
+
 class RevalidatedRemote : public Remote {
  protected:
   RevalidatedRemote() : Remote("revalidate") {}
