@@ -93,7 +93,7 @@ void TakeColumn(Group& group, size_t field, std::string_view text) {
 
 class Reader {
  public:
-  explicit Reader(vfs::Task& task, std::string top) : task_(task), top_(std::move(top)) {}
+  explicit Reader(uring::RingTask& task, std::string top) : task_(task), top_(std::move(top)) {}
 
   base::Result<Sample> Read() {
     Sample sample;
@@ -139,7 +139,7 @@ class Reader {
     sample.groups.push_back(std::move(group));
   }
 
-  vfs::Task& task_;
+  uring::RingTask& task_;
   const std::string top_;
 };
 
