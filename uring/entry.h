@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -101,7 +102,7 @@ struct Entry {
   static Entry At(Opcode opcode, int dir, std::string_view path, uint32_t flags) {
     return {.opcode = opcode,
             .fd = dir,
-            .len = static_cast<uint32_t>(path.size()),
+            .len = static_cast<uint32_t>(std::min<size_t>(path.size(), UINT32_MAX)),
             .flags = flags,
             .addr = const_cast<char*>(path.data()),
             .off = 0};
@@ -109,7 +110,7 @@ struct Entry {
   static Entry Transfer(Opcode opcode, int fd, std::byte* data, size_t size, uint64_t pos) {
     return {.opcode = opcode,
             .fd = fd,
-            .len = static_cast<uint32_t>(size < kMaxTransfer ? size : kMaxTransfer),
+            .len = static_cast<uint32_t>(std::min<size_t>(size, kMaxTransfer)),
             .addr = data,
             .off = pos};
   }
