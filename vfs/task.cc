@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "vfs/vfs.h"
+#include "vfs/walk_internal.h"
 
 namespace dentree::vfs {
 
@@ -312,11 +313,8 @@ Result<int> Task::OpenAt(int dir, std::string_view path, OpenFlags flags, Mode m
     const Path place = TRY(ResolveAt(dir, path, walk));
     return vfs_.ops().Open(place, flags, creds_);
   };
-  Result<FileRef> file = open_once();
-  // The name means something else than the file system let us believe; now it knows.
-  if (!file && file.error() == Errno::kStale) file = open_once();
-  if (!file) return Err(file.error());
-  return fds_.Install(*std::move(file), std::move(room));
+  FileRef file = TRY(RetryStale(open_once));
+  return fds_.Install(std::move(file), std::move(room));
 }
 
 // open with O_CREAT: the last component may be missing, or a symlink to what is missing.
@@ -382,7 +380,9 @@ Result<vfs::Stat> Task::StatAt(int dir, std::string_view path, Follow follow) {
   }
   if (outcome == RcuOutcome::kFound) return stat;
   if (outcome == RcuOutcome::kMissing) return Err(Errno::kNoEnt);
-  return vfs_.ops().Getattr(TRY(ResolveRef(dir, path, flags)));
+  return RetryStale([&]() -> Result<vfs::Stat> {
+    return vfs_.ops().Getattr(TRY(ResolveRef(dir, path, flags)));
+  });
 }
 
 Status Task::Access(std::string_view path, unsigned want, int dir) {
@@ -407,39 +407,45 @@ Status Task::CheckNoSlash(const Parent& parent) {
 }
 
 Status Task::Mknod(std::string_view path, Mode mode, DevId rdev, int dir) {
-  if (TypeOf(mode) == FileType::kUnknown) mode |= S_IFREG;
-  if (TypeOf(mode) == FileType::kDir) return Err(Errno::kPerm);
-  if (TypeOf(mode) == FileType::kSymlink) return Err(Errno::kInval);
-  const Parent parent = TRY(ParentAt(dir, path));
-  TRY(CheckNoSlash(parent));
-  mode &= static_cast<Mode>(~fs_.umask());
-  TRY(vfs_.ops().Mknod(parent.dir, parent.name, mode, rdev, *creds_));
-  return {};
+  return RetryStale([&]() -> Status {
+    if (TypeOf(mode) == FileType::kUnknown) mode |= S_IFREG;
+    if (TypeOf(mode) == FileType::kDir) return Err(Errno::kPerm);
+    if (TypeOf(mode) == FileType::kSymlink) return Err(Errno::kInval);
+    const Parent parent = TRY(ParentAt(dir, path));
+    TRY(CheckNoSlash(parent));
+    mode &= static_cast<Mode>(~fs_.umask());
+    TRY(vfs_.ops().Mknod(parent.dir, parent.name, mode, rdev, *creds_));
+    return {};
+  });
 }
 
 Status Task::Rmdir(std::string_view path, int dir) {
-  const Parent parent = TRY(ParentAt(dir, path));
-  switch (parent.kind) {
-    case Parent::Last::kDot:
-      return Err(Errno::kInval);
-    case Parent::Last::kDotDot:
-      return Err(Errno::kNotEmpty);
-    case Parent::Last::kRoot:
-      return Err(Errno::kBusy);
-    case Parent::Last::kNormal:
-      break;
-  }
-  return vfs_.ops().Rmdir(parent.dir, parent.name, *creds_);
+  return RetryStale([&]() -> Status {
+    const Parent parent = TRY(ParentAt(dir, path));
+    switch (parent.kind) {
+      case Parent::Last::kDot:
+        return Err(Errno::kInval);
+      case Parent::Last::kDotDot:
+        return Err(Errno::kNotEmpty);
+      case Parent::Last::kRoot:
+        return Err(Errno::kBusy);
+      case Parent::Last::kNormal:
+        break;
+    }
+    return vfs_.ops().Rmdir(parent.dir, parent.name, *creds_);
+  });
 }
 
 Status Task::Unlink(std::string_view path, int dir) {
-  const Parent parent = TRY(ParentAt(dir, path));
-  if (parent.kind != Parent::Last::kNormal) return Err(Errno::kIsDir);
-  if (parent.trailing_slash) {
-    const Path there = TRY(WalkChild(vfs_, parent.dir, parent.name, *creds_));
-    return Err(there.dentry->is_dir() ? Errno::kIsDir : Errno::kNotDir);
-  }
-  return vfs_.ops().Unlink(parent.dir, parent.name, *creds_);
+  return RetryStale([&]() -> Status {
+    const Parent parent = TRY(ParentAt(dir, path));
+    if (parent.kind != Parent::Last::kNormal) return Err(Errno::kIsDir);
+    if (parent.trailing_slash) {
+      const Path there = TRY(WalkChild(vfs_, parent.dir, parent.name, *creds_));
+      return Err(there.dentry->is_dir() ? Errno::kIsDir : Errno::kNotDir);
+    }
+    return vfs_.ops().Unlink(parent.dir, parent.name, *creds_);
+  });
 }
 
 Status Task::Symlink(std::string_view target, std::string_view path, int dir) {
@@ -452,33 +458,41 @@ Status Task::Symlink(std::string_view target, std::string_view path, int dir) {
 }
 
 Status Task::Link(std::string_view target, std::string_view path, Follow follow) {
-  const Path source = TRY(Resolve(target, follow));
-  const Parent parent = TRY(ParentAt(kAtFdCwd, path));
-  TRY(CheckNoSlash(parent));
-  TRY(vfs_.ops().Link(source, parent.dir, parent.name, *creds_));
-  return {};
+  return RetryStale([&]() -> Status {
+    const Path source = TRY(Resolve(target, follow));
+    const Parent parent = TRY(ParentAt(kAtFdCwd, path));
+    TRY(CheckNoSlash(parent));
+    TRY(vfs_.ops().Link(source, parent.dir, parent.name, *creds_));
+    return {};
+  });
 }
 
 Status Task::Rename(std::string_view from, std::string_view to, unsigned flags) {
   if (flags & (kRenameOldSlash | kRenameNewSlash)) return Err(Errno::kInval);
-  const Parent source = TRY(ParentAt(kAtFdCwd, from));
-  const Parent target = TRY(ParentAt(kAtFdCwd, to));
-  if (source.dir.mount.get() != target.dir.mount.get()) return Err(Errno::kXDev);
-  if (source.kind != Parent::Last::kNormal) return Err(Errno::kBusy);
-  if (target.kind != Parent::Last::kNormal) {
-    return Err(flags & kRenameNoReplace ? Errno::kExist : Errno::kBusy);
-  }
-  if (source.trailing_slash) flags |= kRenameOldSlash;
-  if (target.trailing_slash) flags |= kRenameNewSlash;
-  return vfs_.ops().Rename(source.dir, source.name, target.dir, target.name, flags, *creds_);
+  return RetryStale([&]() -> Status {
+    const Parent source = TRY(ParentAt(kAtFdCwd, from));
+    const Parent target = TRY(ParentAt(kAtFdCwd, to));
+    if (source.dir.mount.get() != target.dir.mount.get()) return Err(Errno::kXDev);
+    if (source.kind != Parent::Last::kNormal) return Err(Errno::kBusy);
+    if (target.kind != Parent::Last::kNormal) {
+      return Err(flags & kRenameNoReplace ? Errno::kExist : Errno::kBusy);
+    }
+    const unsigned slashes = (source.trailing_slash ? unsigned{kRenameOldSlash} : 0) |
+                             (target.trailing_slash ? unsigned{kRenameNewSlash} : 0);
+    return vfs_.ops().Rename(source.dir, source.name, target.dir, target.name, flags | slashes,
+                             *creds_);
+  });
 }
 
 Result<std::string> Task::Readlink(std::string_view path, int dir) {
-  return vfs_.ops().Readlink(TRY(Resolve(path, Follow::kNo, dir)));
+  return RetryStale([&]() -> Result<std::string> {
+    return vfs_.ops().Readlink(TRY(Resolve(path, Follow::kNo, dir)));
+  });
 }
 
 Status Task::SetattrAt(std::string_view path, Follow follow, const SetAttr& attr) {
-  return vfs_.ops().Setattr(TRY(Resolve(path, follow)), attr, *creds_);
+  return RetryStale(
+      [&]() -> Status { return vfs_.ops().Setattr(TRY(Resolve(path, follow)), attr, *creds_); });
 }
 
 Status Task::Chmod(std::string_view path, Mode mode) {
@@ -504,13 +518,15 @@ Status Task::Truncate(std::string_view path, uint64_t size) {
 Status Task::Fchmod(int fd, Mode mode) {
   const FileRef file = TRY(fds_.Get(fd));
   if (file->path_only()) return Err(Errno::kBadF);
-  return vfs_.ops().Setattr(file->path(), SetAttr{.mode = mode}, *creds_);
+  return RetryStale(
+      [&] { return vfs_.ops().Setattr(file->path(), SetAttr{.mode = mode}, *creds_); });
 }
 
 Status Task::Fchown(int fd, std::optional<Uid> uid, std::optional<Gid> gid) {
   const FileRef file = TRY(fds_.Get(fd));
   if (file->path_only()) return Err(Errno::kBadF);
-  return vfs_.ops().Setattr(file->path(), SetAttr{.uid = uid, .gid = gid}, *creds_);
+  return RetryStale(
+      [&] { return vfs_.ops().Setattr(file->path(), SetAttr{.uid = uid, .gid = gid}, *creds_); });
 }
 
 Result<StatFs> Task::Statfs(std::string_view path) {

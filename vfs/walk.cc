@@ -236,15 +236,6 @@ Result<DentryRef> LookupLocked(Vfs& vfs, Dentry& dir, const Name& name) {
 
 namespace {
 
-// A file system may find out on the way that what it let us believe holds no longer (kStale). It
-// knows better now, so the second walk is the last.
-template <class WalkOnce>
-auto RetryStale(WalkOnce walk_once) {
-  auto result = walk_once();
-  if (!result && result.error() == Errno::kStale) result = walk_once();
-  return result;
-}
-
 Result<Path> WalkOnce(Vfs& vfs, const WalkContext& context, std::string_view path, unsigned flags) {
   Walker walker(vfs, context, flags);
   TRY(walker.WalkToLast(path));

@@ -40,4 +40,13 @@ class Components {
 // wait for the first one's answer. kNoEnt.
 Result<DentryRef> LookupLocked(Vfs& vfs, Dentry& dir, const Name& name);
 
+// What `once` answers; if that is kStale, what it answers the second time. A file system may find
+// out on the way that what it let us believe holds no longer, and then it knows better.
+template <class Once>
+auto RetryStale(Once once) {
+  auto result = once();
+  if (!result && result.error() == Errno::kStale) result = once();
+  return result;
+}
+
 }  // namespace dentree::vfs
