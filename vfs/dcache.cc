@@ -606,7 +606,11 @@ ExternalName* Dcache::RenameLocked(Dentry& dentry, Dentry& new_dir, const Name& 
   }
   UnlinkChildLocked(dentry);
   LinkChildLocked(new_dir, dentry);
-  table_.Insert(HashOf(&new_dir, name.hash()), EntryOf(dentry));
+  if (dentry.unhashed()) {
+    table_.Unreserve();  // forgotten meanwhile: it stays so
+  } else {
+    table_.Insert(HashOf(&new_dir, name.hash()), EntryOf(dentry));
+  }
   return old;
 }
 

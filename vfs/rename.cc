@@ -141,6 +141,7 @@ Status Ops::RenameLocked(const Path& old_dir, Dentry& source, const Path& new_di
   }
   TRY(old_dir.inode().ops().Rename(old_dir.inode(), source, new_dir.inode(), name, target,
                                    fs_flags));
+  SYNC_POINT(vfs_.sync_points(), "ops:rename:done");
   if (target != nullptr && target->is_dir()) Inode::Update(target->inode()).SetFlag(kInodeDead);
   dcache.Move(source, *new_dir.dentry, name, std::move(plan), target);
   if (!old_dir.inode().sb().Has(kSbAuthoritative)) {

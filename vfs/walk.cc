@@ -44,9 +44,15 @@ Result<DentryRef> Take(Dcache::Answer answer) {
 Result<DentryRef> LookupChild(Vfs& vfs, Dentry& dir, const Name& name) {
   Dcache::Answer answer = vfs.dcache().Lookup(dir, name);
   if (StillValid(dir, answer, name)) return Take(std::move(answer));
-  if (answer.kind == Dcache::Found::kPositive) vfs.dcache().Invalidate(*answer.dentry);
-  base::WriteLock lock(dir.inode().sem());
-  return LookupLocked(vfs, dir, name);
+  // Judged once more under the semaphore: a rename of ours may be between the file system and the
+  // dcache. What is wrong then is forgotten there, and what is mounted on it once the lock is gone.
+  const DentryRef suspect = std::move(answer.dentry);
+  Result<DentryRef> found = [&] {
+    base::WriteLock lock(dir.inode().sem());
+    return LookupLocked(vfs, dir, name);
+  }();
+  if (suspect != nullptr && suspect->unhashed()) vfs.mounts().DetachBelow(*suspect);
+  return found;
 }
 
 // From what is mounted upon to what is mounted there, as often as it takes.

@@ -70,6 +70,22 @@ bool Waits(const auto& future) {
 
 // --- one order, forced ---------------------------------------------------------------------------
 
+TEST_F(Race, ARenameUnderWayIsNotTakenForAChangeBehindOurBack) {
+  remote_.Make({Text("/d/f", "1")});
+  MountRemote("revalidate");
+  ASSERT_OK(task().Chdir("/r/d"));
+  auto renaming =
+      AsyncUntil("ops:rename:done", [](Task& own) { return own.Rename("/r/d", "/r/e"); });
+  auto looking = Async([](Task& own) { return own.Stat("/r/d"); });
+  EXPECT_TRUE(Waits(looking)) << "the remote has the new name already, the cache has not";
+  sync().Release("ops:rename:done");
+  EXPECT_OK(renaming.get());
+  EXPECT_THAT(looking.get(), FailsWith(Errno::kNoEnt));
+  EXPECT_THAT(task().Getcwd(), Holds("/r/e"));
+  vfs().CheckInvariants();
+  ASSERT_OK(task().Chdir("/"));
+}
+
 TEST_F(Race, CreateVersusCreateHasOneWinner) {
   auto first = AsyncUntil("ops:create:checked", [](Task& t) { return t.Mkdir("/x", 0755); });
   auto second = Async([](Task& t) { return t.Mkdir("/x", 0700); });
