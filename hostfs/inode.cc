@@ -68,10 +68,13 @@ class HostOps : public vfs::InodeOps {
   constexpr ~HostOps() = default;
 
  private:
-  // A size takes a descriptor that may write; everything else does with any.
+  // A size takes a descriptor that may write; everything else does with any. An open file will do
+  // for an object whose names are gone; while a name is believed, it has to prove itself first: the
+  // caller may have come by it and mean what it means now.
   static Result<Handle> ToChange(HostSuper& sb, Inode& inode, const vfs::SetAttr& attr) {
     if (attr.size) return sb.Find(inode, O_WRONLY | O_NONBLOCK | O_NOCTTY);
-    if (auto open = HostOf(inode).AnyOpen()) return Handle(std::move(open));
+    auto open = HostOf(inode).AnyOpen();
+    if (open != nullptr && !sb.HasBelievedName(inode)) return Handle(std::move(open));
     return sb.Find(inode, O_PATH);
   }
 

@@ -181,6 +181,20 @@ Result<Handle> HostSuper::Find(Inode& inode, int flags, HostStat* stat) {
   return Err(Errno::kStale);
 }
 
+bool HostSuper::HasBelievedName(Inode& inode) {
+  std::array<DentryRef, kMaxNamesTried> names;
+  const size_t count = vfs().dcache().NamesOf(inode, names);
+  return std::any_of(names.begin(), names.begin() + count,
+                     [](const DentryRef& name) { return name->fsdata() != kNameDistrusted; });
+}
+
+// The object has no name any more.
+void HostSuper::DistrustNames(Inode& inode) {
+  std::array<DentryRef, kMaxNamesTried> names;
+  const size_t count = vfs().dcache().NamesOf(inode, names);
+  for (size_t i = 0; i < count; ++i) names[i]->set_fsdata(kNameDistrusted);
+}
+
 Status HostSuper::CheckName(int dir, const std::string& name, const Inode& inode) const {
   const HostStat is = TRY(calls_.Stat(dir, name));
   if (is.id == HostOf(inode).id) return {};
@@ -305,6 +319,7 @@ Result<vfs::Stat> HostSuper::Attributes(Inode& inode) {
   }
   const int64_t now = Now();
   const HostStat stat = TRY(ReadAttributes(inode));
+  if (stat.nlink == 0) DistrustNames(inode);
   Offer(inode, stat, now);
   return ToStat(inode, stat);
 }

@@ -130,7 +130,9 @@ class HostSuper final : public vfs::SuperBlock {
   // The object of an inode: `flags` as for open(2), with O_PATH to hold it only. kStale: it is
   // under none of its names any more; these are distrusted then.
   Result<Handle> Find(vfs::Inode& inode, int flags, HostStat* stat = nullptr);
-  // The same by one name.
+  // Is there a name that is believed to mean the inode?
+  bool HasBelievedName(vfs::Inode& inode);
+  // The same as Find by one name.
   Result<Fd> FindBy(vfs::Dentry& name, const HostId& id, int flags, HostStat* stat = nullptr);
   // What a name in a directory means. The whole path is resolved beneath the top for it: a
   // directory that is moved away at this moment takes nobody along.
@@ -178,6 +180,7 @@ class HostSuper final : public vfs::SuperBlock {
   // The same for a path that no system call takes: in pieces, each beneath the one before.
   Result<Fd> OpenDeep(vfs::Dentry& name, int flags, const std::string& child) const;
   void Distrust(vfs::Dentry& name) const;
+  void DistrustNames(vfs::Inode& inode);
   Result<vfs::InodeRef> NewInode(const HostStat& stat, int64_t asked_ns);
 
   FileSystemState& state_;

@@ -81,7 +81,7 @@ TEST_F(Ttl, ANameRemovedOnTheHostIsGoneAfterTheTtl) {
   EXPECT_OK(task().Stat("/host/d/f")) << "believed";
   Expire();
   EXPECT_THAT(task().Stat("/host/d/f"), FailsWith(Errno::kNoEnt));
-  EXPECT_EQ(stats().stale.Value(), 1u);
+  EXPECT_GT(stats().stale.Value(), 0u);
 }
 
 TEST_F(Ttl, ChangedModesAndSizesAreSeenAfterTheTtl) {

@@ -214,6 +214,9 @@ TEST_F(Writable, ErrorsAreTheHosts) {
   host().Text("new", "the host was faster");
   EXPECT_THAT(task().Mkdir("/host/new", 0755), FailsWith(Errno::kExist));
   EXPECT_OK(task().Stat("/host/new")) << "and now we know";
+  EXPECT_THAT(task().Stat("/host/new2"), FailsWith(Errno::kNoEnt));
+  host().Text("new2", "again");
+  EXPECT_THAT(task().Mknod("/host/new2", S_IFREG | 0644, 0), FailsWith(Errno::kExist));
   filesystem::remove(host().At("d"));
   EXPECT_THAT(task().Rmdir("/host/d"), FailsWith(Errno::kNoEnt));
 }
@@ -229,14 +232,39 @@ TEST_F(Writable, AFileThatTheHostMadeMeanwhileIsOpenedNotRefused) {
   EXPECT_THAT(task().Open("/host/g", O_CREAT | O_EXCL | O_RDWR, 0644), FailsWith(Errno::kExist));
 }
 
-TEST_F(Writable, AReplacedFileIsNotRemovedByTheNameOfTheOldOne) {
+TEST_F(Writable, WhatIsDoneToAReplacedFileIsDoneToTheNewOne) {
+  const auto replace = [&] {
+    ASSERT_OK(task().Stat("/host/f"));
+    host().Text("new", "new");
+    filesystem::rename(host().At("new"), host().At("f"));
+  };
+  host().Text("f", "old");
+  ASSERT_OK_AND_ASSIGN(const int old, task().Open("/host/f", O_RDONLY));
+  replace();
+  ASSERT_OK(task().Chmod("/host/f", 0600));
+  EXPECT_EQ(host().Stat("f").st_mode, S_IFREG | 0600u);
+  EXPECT_EQ(task().Fstat(old)->mode, S_IFREG | 0644);
+  replace();
+  ASSERT_OK(task().Link("/host/f", "/host/g"));
+  EXPECT_EQ(host().Stat("g").st_ino, host().Stat("f").st_ino);
+  replace();
+  ASSERT_OK(task().Rename("/host/f", "/host/h"));
+  EXPECT_EQ(HostTree::Read(host().At("h")), "new");
+  host().Text("f", "again");
+  Expire();
+  replace();
+  ASSERT_OK(task().Unlink("/host/f"));
+  EXPECT_FALSE(filesystem::exists(host().At("f")));
+  ASSERT_OK(task().Close(old));
+}
+
+TEST_F(Writable, AFileOfAnotherTypeIsNotRemovedByTheNameOfTheOldOne) {
   host().Text("f", "old");
   ASSERT_OK(task().Stat("/host/f"));
-  host().Text("g", "new");
-  filesystem::rename(host().At("g"), host().At("f"));
-  EXPECT_THAT(task().Unlink("/host/f"), FailsWith(Errno::kStale));
-  EXPECT_EQ(HostTree::Read(host().At("f")), "new");
-  ASSERT_OK(task().Unlink("/host/f")) << "now that it is known";
+  filesystem::remove(host().At("f"));
+  host().Text("f/kept", "");
+  EXPECT_THAT(task().Unlink("/host/f"), FailsWith(Errno::kIsDir));
+  EXPECT_TRUE(filesystem::exists(host().At("f/kept")));
 }
 
 }  // namespace
