@@ -79,6 +79,11 @@ class Dcache {
   // A reference, if the dentry is still what it was when `seq` was sampled; otherwise null.
   DentryRef Legitimise(Dentry& dentry, uint32_t seq);
 
+  // An RCU walk found its way over `n` names to one that is known to be missing.
+  void NoteMissRcu(uint32_t n) {
+    stats_.Add<&DcacheStats::hits>(n);
+    stats_.Add<&DcacheStats::negative_hits>();
+  }
   // An RCU walk found its way over `n` names to `dentry`, and takes no reference: reclaim sees that
   // it is used.
   void NoteUseRcu(Dentry& dentry, uint32_t n) {

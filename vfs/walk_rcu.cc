@@ -162,6 +162,7 @@ bool RcuWalker::Legitimise(Path& place) const {
 RcuOutcome RcuWalker::Outcome(bool there) const {
   if (there || missing_) {
     vfs_.walk_stats().Add<&WalkStats::rcu>();
+    if (!there) vfs_.dcache().NoteMissRcu(hits_);
     return there ? RcuOutcome::kFound : RcuOutcome::kMissing;
   }
   vfs_.walk_stats().Add<&WalkStats::declined>();
