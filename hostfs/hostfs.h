@@ -85,8 +85,8 @@ inline constexpr auto kStatFields = base::Fields(
     base::F<&Stats::open_refused>("open_refused", "Opens refused because too many are open",
                                   base::StatKind::kCumulative),
     base::F<&Stats::open>("open", "Open files and directories", base::StatKind::kInstant),
-    base::F<&Stats::open_max>("open_max", "Most open files and directories",
-                              base::StatKind::kHighWater));
+    base::F<&Stats::open_max, &Stats::open>("open_max", "Most open files and directories",
+                                            base::StatKind::kHighWater));
 
 // The type "hostfs" for one directory. Each mount is a super block of its own.
 //
@@ -106,6 +106,7 @@ class FileSystem : public vfs::FileSystemType {
   std::string_view name() const override { return "hostfs"; }
   bool read_only_unless_asked() const override { return true; }
   virtual const Stats& stats() const = 0;
+  virtual Stats& stats() = 0;  // for whoever makes its high water start again
 };
 
 }  // namespace dentree::hostfs

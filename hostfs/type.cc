@@ -80,6 +80,7 @@ class HostType final : public FileSystem {
     return std::make_unique<HostContext>(*this, state_);
   }
   const Stats& stats() const override { return state_.stats(); }
+  Stats& stats() override { return state_.stats(); }
 
  private:
   FileSystemState state_;

@@ -53,5 +53,6 @@ Result<std::unique_ptr<Queue>> Loop::Attach(vfs::Task& task, uint32_t entries) {
 }
 
 const LoopStats& Loop::stats() const { return core_->stats(); }
+LoopStats& Loop::stats() { return core_->stats(); }
 
 }  // namespace dentree::uring

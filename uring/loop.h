@@ -57,6 +57,7 @@ class Loop {
   Result<std::unique_ptr<Queue>> Attach(vfs::Task& task, uint32_t entries);
 
   const LoopStats& stats() const;
+  LoopStats& stats();  // for whoever makes its high waters start again
 
  private:
   explicit Loop(std::shared_ptr<Core> core);

@@ -31,9 +31,9 @@ inline constexpr auto kLoopFields = base::Fields(
                                     base::StatKind::kCumulative),
     base::F<&LoopStats::parked>("parked", "Requests that wait now", base::StatKind::kInstant),
     base::F<&LoopStats::queues>("queues", "Queues attached now", base::StatKind::kInstant),
-    base::F<&LoopStats::parked_high>("parked_high", "The most that waited at once",
-                                     base::StatKind::kHighWater),
-    base::F<&LoopStats::queues_high>("queues_high", "The most queues attached at once",
-                                     base::StatKind::kHighWater));
+    base::F<&LoopStats::parked_high, &LoopStats::parked>(
+        "parked_high", "The most that waited at once", base::StatKind::kHighWater),
+    base::F<&LoopStats::queues_high, &LoopStats::queues>(
+        "queues_high", "The most queues attached at once", base::StatKind::kHighWater));
 
 }  // namespace dentree::uring
