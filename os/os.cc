@@ -101,6 +101,7 @@ Status Os::MountHost(vfs::Task& task, const Options& options) {
   auto type = TRY(hostfs::FileSystem::Open({.directory = options.host_directory}));
   const std::string_view name = type->name();
   host_stats_ = &type->stats();
+  TRY(statistics_->AddHost(type->stats()));
   vfs_->RegisterType(std::move(type));
   TRY(task.Mkdir(kHostDir, 0755));
   return task.Mount(options.host_directory, kHostDir, name, options.host_options);

@@ -53,12 +53,18 @@ Status Statistics::Build() {
   return {};
 }
 
+Status Statistics::AddHost(hostfs::Stats& stats) {
+  host_source_ = TRY(statsfs_->Add("hostfs", Values<hostfs::kStatFields>(stats)));
+  return {};
+}
+
 Status Statistics::BuildVfs() {
   auto& in = vfs_sources_;
   in.top = TRY(statsfs_->Add("vfs", Values<kVfsFields>(vfs_now_)));
   in.dcache = TRY(in.top.Add("dcache", Values<vfs::kDcacheFields>(vfs_.dcache().stats())));
   in.icache = TRY(in.top.Add("icache", Values<vfs::kInodeFields>(vfs_.icache().stats())));
   in.negative = TRY(in.top.Add("negative", Values<vfs::kNegativeFields>(vfs_.negatives().stats())));
+  in.walk = TRY(in.top.Add("walk", Values<vfs::kWalkFields>(vfs_.walk_stats())));
   return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "hostfs/hostfs.h"
 #include "kernfs/kernfs.h"
 #include "statsfs/statsfs.h"
 #include "trace/trace.h"
@@ -81,6 +82,8 @@ class Statistics {
                                                     trace::Registry& registry);
 
   statsfs::Statsfs& statsfs() { return *statsfs_; }
+  // What is counted of /host, in a directory hostfs.
+  Status AddHost(hostfs::Stats& stats);
 
  private:
   Statistics(std::shared_ptr<kernfs::Kernfs> kernfs, trace::Registry& registry);
@@ -99,7 +102,7 @@ class Statistics {
   // From the last to the first they go: what stands in another before that.
   std::unique_ptr<statsfs::Statsfs> statsfs_;
   struct {
-    statsfs::Source top, dcache, icache, negative;
+    statsfs::Source top, dcache, icache, negative, walk;
   } vfs_sources_;
   struct {
     statsfs::Source top, caches, shrinkers;
@@ -107,7 +110,7 @@ class Statistics {
   struct {
     statsfs::Source top, calls;
   } kernfs_sources_;
-  statsfs::Source trace_source_, rcu_source_;
+  statsfs::Source trace_source_, rcu_source_, host_source_;
 };
 
 }  // namespace dentree::os

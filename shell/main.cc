@@ -202,6 +202,15 @@ int BootAndRun(const Wanted& wanted) {
     if (!started) return Complain("--via-ring: " + started.error().reason, shell::kFailure);
     loop = *std::move(started);
   }
+  statsfs::Source ring;
+  if (loop != nullptr) {
+    auto added = (*os)->statsfs().Add("ring", statsfs::Values<uring::kLoopFields>(loop->stats()));
+    if (!added) {
+      return Complain("--via-ring: " + std::string(base::ErrnoText(added.error())),
+                      shell::kFailure);
+    }
+    ring = *std::move(added);
+  }
   shell::Shell shell((*os)->NewTask(wanted.creds), shell::Streams::OfHost(), loop.get());
   return RunShell(shell, wanted);
 }

@@ -96,7 +96,7 @@ TEST_F(StatsTest, EveryRoomHasItsDirectory) {
   EXPECT_THAT(tree.Names(kStatsDir), Holds(ElementsAre("kernfs", "mm", "rcu", "trace", "vfs")));
   for (const char* file :
        {"vfs/dentries", "vfs/negatives", "vfs/inodes", "vfs/files", "vfs/mounts",
-        "vfs/dcache/lookups", "vfs/icache/created", "vfs/negative/limit", "mm/used",
+        "vfs/dcache/lookups", "vfs/icache/created", "vfs/negative/limit", "vfs/walk/rcu", "mm/used",
         "mm/caches/active_objects", "mm/shrinkers/freed", "kernfs/nodes", "kernfs/calls/lookups",
         "trace/events", "rcu/grace_periods"}) {
     EXPECT_OK(task().ReadFile(At(file))) << file;
@@ -251,6 +251,34 @@ TEST_F(StatsTest, MountsBringTheirShrinkersAndTakeThemAway) {
   EXPECT_EQ(Rows("mm/shrinkers/freed").size(), before.size() + 2);
   ASSERT_OK(task().Umount("/mnt/x"));
   EXPECT_EQ(Rows("mm/shrinkers/freed").size(), before.size());
+}
+
+TEST_F(StatsTest, WalksAreCountedOneByOne) {
+  ASSERT_OK(task().Stat("/tmp"));
+  EXPECT_EQ(Growth("vfs/walk/rcu",
+                   [&] {
+                     for (int i = 0; i < 100; ++i) ASSERT_OK(task().Stat("/tmp"));
+                   }),
+            100);
+}
+
+TEST_F(StatsTest, TheHostsDirectoryHasItsOwn) {
+  EXPECT_THAT(task().Stat(At("hostfs")), FailsWith(Errno::kNoEnt));
+  const auto with = Os::Boot({.host_directory = "."}).value();
+  const auto caller = with->NewTask();
+  const auto read = [&](const char* file) {
+    return std::stoll(caller->ReadFile(At("hostfs/" + std::string(file))).value());
+  };
+  const int64_t calls = read("calls");
+  EXPECT_THAT(caller->Stat("/host/there is no such file"), FailsWith(Errno::kNoEnt));
+  EXPECT_GT(read("calls"), calls);
+  EXPECT_EQ(read("misses"), 1);
+  ASSERT_OK_AND_ASSIGN(const int fd, caller->Open("/host", O_RDONLY | O_DIRECTORY));
+  EXPECT_EQ(read("open"), 1);
+  EXPECT_OK(caller->Close(fd));
+  EXPECT_EQ(read("open_max"), 1);
+  EXPECT_OK(caller->WriteFile(At("hostfs/open_max"), "0", 0));
+  EXPECT_EQ(read("open_max"), 0);
 }
 
 TEST_F(StatsTest, AProgramHasItsOwnStatisticsBeside) {

@@ -57,6 +57,15 @@ class Program : public testing::Test {
   std::filesystem::path dir_;
 };
 
+TEST_F(Program, ShowsWhatItsRingCounts) {
+  const Outcome outcome =
+      Run("--via-ring -c 'cd /sys/kernel/stats/ring; cat queues queues_high; "
+          "echo 0 > requests && echo cleared'");
+  if (outcome.err.find("--via-ring: ") != std::string::npos) GTEST_SKIP() << outcome.err;
+  EXPECT_THAT(outcome.out, testing::MatchesRegex("[1-9][0-9]*\n[1-9][0-9]*\ncleared\n"));
+  EXPECT_EQ(outcome.status, 0);
+}
+
 TEST_F(Program, RunsCommandsFromItsArguments) {
   EXPECT_EQ(Run("-c 'echo hello; false'"), Fails(1, "", "hello\n"));
   EXPECT_EQ(Run("-c 'echo $0 $1 $#' name one"), Ok("name one 1\n"));
