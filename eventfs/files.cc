@@ -132,29 +132,12 @@ Status TopEnable::Store(OpenFile& file, std::string_view command) const {
   return InstanceOf(file).SetAll(TRY(ParseSwitch(command)));
 }
 
-// How a page of the ring buffer begins: time stamp, committed bytes, of which a flag byte is read
-// twice, then the records.
 Result<std::string> HeaderPage::Show(OpenFile& file) const {
-  constexpr uint32_t kHeaderBytes = 16;
-  const uint32_t data = HostOf(file).subbuf_bytes.load(std::memory_order_relaxed) - kHeaderBytes;
-  return absl::StrFormat(
-      "\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n"
-      "\tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;\n"
-      "\tfield: int overwrite;\toffset:8;\tsize:1;\tsigned:1;\n"
-      "\tfield: char data;\toffset:16;\tsize:%d;\tsigned:0;\n",
-      data);
+  return trace::HeaderPageText(HostOf(file).subbuf_bytes.load(std::memory_order_relaxed));
 }
 
 Result<std::string> HeaderEvent::Show(OpenFile&) const {
-  return "# compressed entry header\n"
-         "\ttype_len    :    5 bits\n"
-         "\ttime_delta  :   27 bits\n"
-         "\tarray       :   32 bits\n"
-         "\n"
-         "\tpadding     : type == 29\n"
-         "\ttime_extend : type == 30\n"
-         "\ttime_stamp : type == 31\n"
-         "\tdata max type_len  == 28\n";
+  return std::string(trace::HeaderEventText());
 }
 
 }  // namespace dentree::eventfs

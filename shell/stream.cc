@@ -93,8 +93,14 @@ Result<size_t> StringSource::Fill(std::span<char> out) {
 }
 
 Status StringSink::Write(std::string_view bytes) {
+  base::MutexLock lock(mutex_);
   text_ += bytes;
   return {};
+}
+
+std::string StringSink::text() const {
+  base::MutexLock lock(mutex_);
+  return text_;
 }
 
 // --- descriptors ------------------------------------------------------------------------------

@@ -75,13 +75,15 @@ class StringSource final : public Source {
   size_t pos_ = 0;
 };
 
+// Thread safety: Write from any thread, as the commands of a pipeline share one for their errors.
 class StringSink final : public Sink {
  public:
   base::Status Write(std::string_view bytes) override;
-  const std::string& text() const { return text_; }
+  std::string text() const;
 
  private:
-  std::string text_;
+  mutable base::Mutex<base::LockRank::kLeaf> mutex_;
+  std::string text_ DT_GUARDED_BY(mutex_);
 };
 
 // A descriptor of the host, not owned.

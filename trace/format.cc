@@ -231,13 +231,13 @@ std::string FormatText(const Event& event) {
   return text;
 }
 
-std::string HeaderPageText() {
+std::string HeaderPageText(size_t subbuf_bytes) {
   constexpr size_t kHeaderBytes = 16;
   return "\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n"
          "\tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;\n"
          "\tfield: int overwrite;\toffset:8;\tsize:1;\tsigned:1;\n"
          "\tfield: char data;\toffset:16;\tsize:" +
-         std::to_string(kSubBufferBytes - kHeaderBytes) + ";\tsigned:0;\n";
+         std::to_string(subbuf_bytes - kHeaderBytes) + ";\tsigned:0;\n";
 }
 
 std::string_view HeaderEventText() {

@@ -46,12 +46,13 @@ std::expected<void, FieldError> CheckFields(std::string_view fields);
 // NAME=VALUE each: true to the record, though not what the kernel that has the event would print.
 std::string FormatText(const Event& event);
 
-// Bytes of a page of the ring buffer, its header included, as readers get it.
+// Bytes of a page of the ring buffer, its header included, as readers get it if nobody asked for
+// more.
 inline constexpr size_t kSubBufferBytes = 4096;
 
-// What events/header_page and events/header_event say: how a page of the ring buffer and an entry in
-// it are laid out. Readers take the size of a page from the first.
-std::string HeaderPageText();
+// What events/header_page and events/header_event say: how a page of the ring buffer and an entry
+// in it are laid out. Readers take the size of a page from the first.
+std::string HeaderPageText(size_t subbuf_bytes = kSubBufferBytes);
 std::string_view HeaderEventText();
 
 }  // namespace dentree::trace

@@ -65,9 +65,12 @@ class TopTest : public testing::Test {
     Shell shell(os_->NewTask(),
                 Streams{.in = std::make_shared<StringSource>(""), .out = out_, .err = err_});
     interrupt_ = &shell.interrupt();
-    return shell.RunText(command);
+    const int status = shell.RunText(command);
+    before_end_();
+    return status;
   }
 
+  std::function<void()> before_end_ = [] {};          // of the shell, whose interrupt_ is
   base::FakeClock clock_{1'000'000'000'000'000'000};  // 2001-09-09T01:46:40Z
   Shop shop_, other_;
   Shops rows_;
@@ -194,6 +197,7 @@ TEST_F(TopTest, IsInterruptedWhileItWaits) {
     while (!read) std::this_thread::yield();
     interrupt_->store(true);
   });
+  before_end_ = [&] { user.join(); };
   EXPECT_EQ(Run("top -d 1h /sys/kernel/stats/shop"), kInterrupted);
 }
 
