@@ -1,6 +1,7 @@
 // Life and death: each test is named after the race it plays.
 
 #include <chrono>
+#include <latch>
 
 #include "absl/strings/str_cat.h"
 #include "tests/kernfs/kernfs_test.h"
@@ -13,6 +14,19 @@ using vfs::Whence;
 
 // Long enough for a thread that could go on to have done so.
 void Linger() { std::this_thread::sleep_for(std::chrono::milliseconds(30)); }
+
+// A thread that runs `action`, and has had time to get to where it has to wait.
+template <class Action>
+std::jthread Begin(Action action) {
+  auto begun = std::make_shared<std::latch>(1);
+  std::jthread thread([begun, action] {
+    begun->count_down();
+    action();
+  });
+  begun->wait();
+  Linger();
+  return thread;
+}
 
 class Race : public KernfsTest {
  protected:
@@ -122,11 +136,10 @@ TEST_F(Race, ReadStoppedInsideAnOperationVersusRemovalOfTheInstance) {
   std::jthread reader([&] { EXPECT_THAT(task().Read(fd, Bytes(c)), IsOk()); });
   ASSERT_THAT(sync().WaitFor("test:event:show"), IsOk());
   std::atomic<bool> removed{false};
-  std::jthread remover([&] {
+  std::jthread remover = Begin([&] {
     RemoveInstance("a");  // frees what the operation uses
     removed = true;
   });
-  Linger();
   EXPECT_FALSE(removed) << "the removal did not wait for the operation";
   // Meanwhile nothing new starts.
   EXPECT_THAT(task().Stat("/k/instances/a"), FailsWith(Errno::kNoEnt));
@@ -144,11 +157,10 @@ TEST_F(Race, ReadStoppedInsideAnOperationVersusRemovalOfTheEvent) {
   std::jthread reader([&] { EXPECT_THAT(task().Read(fd, Bytes(c)), IsOk()); });
   ASSERT_THAT(sync().WaitFor("test:event:show"), IsOk());
   std::atomic<bool> removed{false};
-  std::jthread remover([&] {
+  std::jthread remover = Begin([&] {
     RemoveEvent(switch_);  // expects that no operation runs, and frees the event
     removed = true;
   });
-  Linger();
   EXPECT_FALSE(removed);
   // An operation on another event of the instance, or this one's name elsewhere, is no obstacle.
   registry().Add("other", sched_);
@@ -165,11 +177,10 @@ TEST_F(Race, OpenStoppedInsideVersusRemoval) {
   std::jthread opener([&] { fd = task().Open("/k/instances/a/value", O_RDONLY); });
   ASSERT_THAT(sync().WaitFor("kernfs:open:active"), IsOk());
   std::atomic<bool> removed{false};
-  std::jthread remover([&] {
+  std::jthread remover = Begin([&] {
     RemoveInstance("a");
     removed = true;
   });
-  Linger();
   EXPECT_FALSE(removed);
   sync().Release("kernfs:open:active");
   opener.join();
@@ -189,8 +200,7 @@ TEST_F(Race, LookupThatFoundAnEventVersusItsRemoval) {
       stat = mine->Stat("/k/events/sched/short");
     });
     ASSERT_THAT(sync().WaitFor(point), IsOk());
-    std::jthread remover([&] { RemoveEvent(id); });
-    Linger();
+    std::jthread remover = Begin([&] { RemoveEvent(id); });
     sync().Release(point);
     looker.join();
     remover.join();
@@ -207,8 +217,7 @@ TEST_F(Race, LookupThatFindsAHeldFileAgainVersusItsRemoval) {
   Result<vfs::Stat> stat = base::Err(Errno::kIo);
   std::jthread looker([&] { stat = task().Stat(id); });
   ASSERT_THAT(sync().WaitFor("kernfs:lookup:found"), IsOk());
-  std::jthread remover([&] { RemoveEvent(switch_); });
-  Linger();
+  std::jthread remover = Begin([&] { RemoveEvent(switch_); });
   sync().Release("kernfs:lookup:found");
   looker.join();
   remover.join();
@@ -235,16 +244,19 @@ TEST_F(Race, LookupThatFoundANodeVersusItsRemoval) {
 
 // Rule: an operation that sleeps holds no removal up, and is woken by it. K12.
 TEST_F(Race, WaitingReadersVersusRemoval) {
+  std::latch opened(4);
   std::vector<std::jthread> readers;
   for (int i = 0; i < 4; ++i) {
-    readers.emplace_back([this] {
+    readers.emplace_back([this, &opened] {
       auto mine = TaskOf(vfs::Creds::Root());
       const int fd = mine->Open("/k/instances/a/pipe", O_RDONLY).value();
+      opened.count_down();
       char c[1];
       EXPECT_THAT(mine->Read(fd, Bytes(c)), FailsWith(Errno::kNoDev));
       EXPECT_THAT(mine->Read(fd, Bytes(c)), FailsWith(Errno::kNoDev));
     });
   }
+  opened.wait();
   Linger();
   RemoveInstance("a");
   readers.clear();
@@ -278,11 +290,10 @@ TEST_F(Race, ReleaseStoppedInsideVersusRemoval) {
   std::jthread closer([&] { EXPECT_THAT(task().Close(fd), IsOk()); });
   ASSERT_THAT(sync().WaitFor("kernfs:release"), IsOk());
   std::atomic<bool> removed{false};
-  std::jthread remover([&] {
+  std::jthread remover = Begin([&] {
     RemoveInstance("a");
     removed = true;
   });
-  Linger();
   EXPECT_FALSE(removed) << "the instance would be freed under its release";
   sync().Release("kernfs:release");
   remover.join();
