@@ -110,12 +110,16 @@ TEST_F(RcuRace, StatVersusEvictionAsksAgain) {
 }
 
 TEST_F(RcuRace, StatVersusUnmountSeesInsideOrOutside) {
-  fs().Make({Text("/m/f", "1")});
+  // Another mount comes and goes too: what memory its mounts leave must not be taken for ours.
+  fs().Make({Text("/m/f", "1"), Dir("/other")});
   While(
       [&](int i) {
         if (i % 2 == 0) {
           ASSERT_OK(task().Mount("none", "/m", "ramfs", ""));
           ASSERT_OK(task().WriteFile("/m/f", "22"));
+          ASSERT_OK(task().Mount("none", "/other", "ramfs", ""));
+          ASSERT_OK(task().WriteFile("/other/f", "another mount's"));
+          ASSERT_OK(task().Umount("/other"));
         } else {
           while (!task().Umount("/m")) std::this_thread::yield();  // somebody may be inside
         }
@@ -178,6 +182,9 @@ TEST_F(RcuRace, OpenVersusUnlinkHoldsWhatItOpened) {
       [&](int i) {
         ASSERT_OK(task().WriteFile("/d/f", std::string(static_cast<size_t>(1 + i % 3), 'x')));
         ASSERT_OK(task().Unlink("/d/f"));
+        // The next to have its dentry, and not what was asked for.
+        ASSERT_OK(task().WriteFile("/d/g", "another"));
+        ASSERT_OK(task().Unlink("/d/g"));
       },
       [](Task& own) {
         const auto fd = own.Open("/d/f", O_RDONLY);
