@@ -40,6 +40,15 @@ inline uint64_t LoadTail(const char* p, size_t n) {
   return byte(0) << 16 | byte(n >> 1) << 8 | byte(n - 1);
 }
 
+// The first `n` bytes at `p`, at most 8, with zeros behind them. Never reads outside of them.
+inline uint64_t LoadPadded(const char* p, size_t n) {
+  if (n >= 8) return Load8(p);
+  if (n >= 4) return Load4(p) | Load4(p + n - 4) << (8 * (n - 4));
+  if (n == 0) return 0;
+  const auto byte = [p](size_t i) { return uint64_t{static_cast<unsigned char>(p[i])} << (8 * i); };
+  return byte(0) | byte(n >> 1) | byte(n - 1);
+}
+
 // Odd constants with balanced bits, taken from the fractions of square roots.
 inline constexpr uint64_t kHashA = 0x6a09e667f3bcc909;  // 2
 inline constexpr uint64_t kHashB = 0xbb67ae8584caa73b;  // 3
@@ -91,6 +100,20 @@ inline uint64_t HashName(const HashKey& key, uint64_t parent_salt, std::string_v
   // few buckets.
   return Mum(text ^ parent_salt * kHashC, text * kHashB + parent_salt);
 }
+
+// Hash of at most 16 bytes without zeros among them, that are at hand as two words, zero-padded.
+class WordsHash {
+ public:
+  explicit WordsHash(const HashKey& key)
+      : a_(internal::kHashA ^ key.seed[0]), b_(internal::kHashB ^ key.seed[1]) {}
+  [[nodiscard]] uint64_t operator()(uint64_t word0, uint64_t word1) const {
+    return internal::Mum(word0 ^ a_, word1 ^ b_);
+  }
+
+ private:
+  uint64_t a_;
+  uint64_t b_;
+};
 
 // Hash of bytes that stand in no directory.
 inline uint64_t HashBytes(const HashKey& key, std::string_view bytes) {

@@ -146,9 +146,13 @@ class LinkOps final : public vfs::InodeOps {
  public:
   constexpr LinkOps() = default;
 
-  Result<std::string> Readlink(Inode& inode) const override {
-    return std::string(static_cast<const char*>(inode.private_data()), inode.size());
+  Result<std::string> Readlink(Inode& inode) const override { return std::string(Target(inode)); }
+  std::optional<std::string_view> LinkRcu(const Inode& inode) const override {
+    return Target(inode);
   }
+
+ private:
+  static std::string_view Target(const Inode& inode) { return inode.priv<SymlinkTarget>().text(); }
 };
 
 // Fifos, sockets and devices: names without a function behind them.

@@ -21,13 +21,26 @@ constexpr uint32_t kFlags = vfs::kSbPinned | vfs::kSbAuthoritative | vfs::kSbNoI
 
 constexpr const char kTargetSite[] = "mm:ramfs_symlink";
 
-void* CopyTarget(mm::Memory& memory, std::string_view target) {
-  void* const copy = memory.AllocBytes(target.size(), kTargetSite);
-  if (copy != nullptr) std::memcpy(copy, target.data(), target.size());
-  return copy;
+}  // namespace
+
+SymlinkTarget* SymlinkTarget::New(mm::Memory& memory, std::string_view target) {
+  void* const place = memory.AllocBytes(Bytes(target.size()), kTargetSite);
+  if (place == nullptr) return nullptr;
+  auto* const made = ::new (place) SymlinkTarget(memory, target.size());
+  std::memcpy(static_cast<char*>(place) + sizeof(SymlinkTarget), target.data(), target.size());
+  return made;
 }
 
-}  // namespace
+void SymlinkTarget::Retire(base::RcuDomain& rcu, SymlinkTarget* target) {
+  rcu.Retire(
+      &target->free_,
+      [](base::RcuHead* head) {
+        auto* const dead =
+            base::ObjectOf<SymlinkTarget, base::RcuHead, &SymlinkTarget::free_>(head);
+        dead->memory_.FreeBytes(dead, Bytes(dead->size_));
+      },
+      Bytes(target->size_));
+}
 
 RamfsSuper::RamfsSuper(vfs::Vfs& vfs, const vfs::FileSystemType& type, const Settings& settings)
     : SuperBlock(vfs, {.type = &type, .magic = kMagic, .flags = kFlags}),
@@ -56,7 +69,7 @@ Status RamfsSuper::FillNew(Inode& inode, const vfs::CreateArgs& args) {
   if (type == FileType::kDir) {
     inode.set_private_data(dirs_.New());
   } else if (type == FileType::kSymlink) {
-    inode.set_private_data(CopyTarget(memory(), args.target));
+    inode.set_private_data(SymlinkTarget::New(memory(), args.target));
   }
   const bool needs_data = type == FileType::kDir || type == FileType::kSymlink;
   if (needs_data && inode.private_data() == nullptr) return Err(Errno::kNoMem);
@@ -101,7 +114,7 @@ void RamfsSuper::EvictInode(Inode& inode) {
       contents_.Delete(&inode.priv<Content>());
       break;
     default:
-      memory().FreeBytes(inode.private_data(), inode.size());
+      SymlinkTarget::Retire(vfs().rcu(), &inode.priv<SymlinkTarget>());
   }
 }
 

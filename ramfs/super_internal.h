@@ -1,7 +1,7 @@
 // RamfsSuper: one mounted ramfs; its limits, what is used of them, and the making of its inodes.
 //
 // What Inode::private_data is, by type: a directory's DirIndex, a regular file's Content (null
-// until the first write), a symlink's target (Inode::size() bytes).
+// until the first write), a symlink's SymlinkTarget.
 //
 // Thread safety: any thread. Lifetime: a super block's; its inodes are gone before it is destroyed.
 #pragma once
@@ -25,6 +25,24 @@ struct Settings {
   std::optional<vfs::Gid> gid;
   std::optional<uint64_t> max_pages;
   std::optional<uint64_t> max_inodes;
+};
+
+// Where a symlink leads. Immutable; freed after a grace period, because walks read it in RCU mode.
+class SymlinkTarget {
+ public:
+  // Null without memory.
+  static SymlinkTarget* New(mm::Memory& memory, std::string_view target);
+  static void Retire(base::RcuDomain& rcu, SymlinkTarget* target);
+
+  std::string_view text() const { return {reinterpret_cast<const char*>(this + 1), size_}; }
+
+ private:
+  SymlinkTarget(mm::Memory& memory, size_t size) : memory_(memory), size_(size) {}
+  static size_t Bytes(size_t size) { return sizeof(SymlinkTarget) + size; }
+
+  base::RcuHead free_;
+  mm::Memory& memory_;
+  const size_t size_;
 };
 
 class RamfsSuper final : public vfs::SuperBlock {

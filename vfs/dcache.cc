@@ -22,27 +22,41 @@ struct ExternalName {
 
 namespace {
 
-constexpr size_t kNameWords = 4;
+constexpr size_t kNameWords = Name::kWords;
 // Of a long name, the words in the dentry; the last one is the pointer.
 constexpr size_t kPrefixWords = 3;
 
 constexpr size_t WordsOf(size_t size) { return (size + 7) / 8; }
 
+// What a dentry says of its inode.
+uint32_t FlagsOf(const Inode& inode) {
+  uint32_t flags = static_cast<uint32_t>(inode.type());
+  if (inode.is_symlink()) flags |= kDentrySymlink;
+  if (inode.op_flags() & kHasPermission) flags |= kDentryPermission;
+  return flags;
+}
+
 }  // namespace
 
 // --- Name and Dentry -------------------------------------------------------------------------
 
-Name::Name(const base::HashKey& key, std::string_view text)
-    : text_(text), hash_(static_cast<uint32_t>(base::HashBytes(key, text))) {
-  std::memcpy(words_, text.data(), std::min(text.size(), sizeof(words_)));
+Name::Name(const base::HashKey& key, std::string_view text) : text_(text) {
+  size_t done = 0;
+  for (uint64_t& word : words_) {
+    const size_t n = std::min<size_t>(text.size() - done, sizeof(word));
+    word = base::internal::LoadPadded(text.data() + done, n);
+    done += n;
+  }
+  const bool is_short = text.size() <= 2 * sizeof(uint64_t);
+  key_ = KeyOf(is_short ? base::WordsHash(key)(words_[0], words_[1]) : base::HashBytes(key, text),
+               text.size());
 }
 
-bool Dentry::NameIs(const Name& name, uint32_t seq) const {
-  if (hash_.load(std::memory_order_acquire) != name.hash()) return false;
-  if (len_.load(std::memory_order_acquire) != name.size()) return false;
+// What NameIs has not compared of a name that is longer than two words.
+bool Dentry::LongNameIs(const Name& name, uint32_t seq) const {
   const bool is_inline = name.size() <= Name::kInlineMax;
   const size_t words = is_inline ? WordsOf(name.size()) : kPrefixWords;
-  for (size_t i = 0; i < words; ++i) {
+  for (size_t i = 2; i < words; ++i) {
     if (name_[i].load(std::memory_order_acquire) != name.word(i)) return false;
   }
   if (is_inline) return true;
@@ -56,7 +70,7 @@ bool Dentry::NameIs(const Name& name, uint32_t seq) const {
 std::string_view Dentry::CopyName(std::span<char, kNameMax> buffer) const {
   base::Lockref& ref = const_cast<base::Lockref&>(ref_);
   base::MutexLock lock(ref);
-  const size_t size = len_.load(std::memory_order_relaxed);
+  const size_t size = name_size();
   uint64_t words[kNameWords];
   for (size_t i = 0; i < kNameWords; ++i) words[i] = name_[i].load(std::memory_order_relaxed);
   const void* const text = size <= Name::kInlineMax
@@ -75,23 +89,13 @@ void Dentry::Put(Dentry* dentry) { dentry->inode().vfs().dcache().Put(dentry); }
 
 // --- table -----------------------------------------------------------------------------------
 
-uint64_t Dcache::HashOf(const void* dir, uint32_t name_hash) {
-  // The name's hash is keyed; the directory's address only has to be spread over it.
-  const uint64_t parent = reinterpret_cast<uintptr_t>(dir) >> 6;
-  const uint64_t mixed =
-      (parent ^ static_cast<uint64_t>(name_hash) << 32 ^ name_hash) * 0x9e3779b97f4a7c15;
-  return mixed ^ mixed >> 29;
-}
-
 uint64_t Dcache::HashOfEntry(SlotTable::Entry entry) {
   if (IsNegative(entry)) {
     const Negative& negative = NegativeOf(entry);
-    return HashOf(negative.parent.load(std::memory_order_relaxed),
-                  negative.hash.load(std::memory_order_relaxed));
+    return HashOf(negative.parent.load(std::memory_order_relaxed), negative.key());
   }
   const auto& dentry = *reinterpret_cast<const Dentry*>(entry);
-  return HashOf(dentry.parent_.load(std::memory_order_relaxed),
-                dentry.hash_.load(std::memory_order_relaxed));
+  return HashOf(dentry.parent_.load(std::memory_order_relaxed), dentry.key());
 }
 
 void Dcache::Construct(void* memory) { ::new (memory) Dentry(); }
@@ -105,26 +109,6 @@ Dcache::Dcache(Vfs& vfs, mm::Memory& memory, base::RcuDomain& rcu)
       table_(memory, rcu, HashOfEntry) {}
 
 Dcache::~Dcache() = default;
-
-Dcache::Found Dcache::LookupRcu(const Dentry& dir, uint32_t dir_seq, const Name& name) {
-  Found found;
-  table_.Find(HashOf(&dir, name.hash()), [&](SlotTable::Entry entry) {
-    if (IsNegative(entry)) {
-      Negative& negative = NegativeOf(entry);
-      if (!negative.Matches(dir, dir_seq, name)) return false;
-      negative.Touch();
-      found.kind = Found::kNegative;
-      found.asked_ms = negative.asked_ms.load(std::memory_order_relaxed);
-      return true;
-    }
-    auto& dentry = *reinterpret_cast<Dentry*>(entry);
-    const uint32_t seq = Sample(dentry);
-    if (dentry.parent() != &dir || dentry.unhashed() || !dentry.NameIs(name, seq)) return false;
-    found = {Found::kPositive, &dentry, seq};
-    return true;
-  });
-  return found;
-}
 
 DentryRef Dcache::Legitimise(Dentry& dentry, uint32_t seq) {
   if (!dentry.ref_.GetNotDead()) return nullptr;
@@ -177,14 +161,13 @@ void Dcache::FreeExternal(ExternalName* name) {
 }
 
 ExternalName* Dcache::ExternalOf(const Dentry& dentry) {
-  if (dentry.len_.load(std::memory_order_relaxed) <= Name::kInlineMax) return nullptr;
+  if (dentry.name_size() <= Name::kInlineMax) return nullptr;
   return reinterpret_cast<ExternalName*>(
       dentry.name_[kPrefixWords].load(std::memory_order_relaxed));
 }
 
 void Dcache::SetName(Dentry& dentry, const Name& name, ExternalName* external) {
-  dentry.hash_.store(name.hash(), std::memory_order_release);
-  dentry.len_.store(static_cast<uint8_t>(name.size()), std::memory_order_release);
+  dentry.key_.store(name.key(), std::memory_order_release);
   for (size_t i = 0; i < kNameWords; ++i) {
     dentry.name_[i].store(name.word(i), std::memory_order_release);
   }
@@ -231,7 +214,7 @@ Result<DentryRef> Dcache::MakeRoot(InodeRef inode) {
   {
     base::MutexLock lock(dentry->ref_);
     base::SeqWrite change(dentry->seq_);
-    dentry->flags_.store(static_cast<uint32_t>(inode->type()), std::memory_order_release);
+    dentry->flags_.store(FlagsOf(*inode), std::memory_order_release);
     dentry->parent_.store(dentry, std::memory_order_release);
     dentry->inode_.store(inode.get(), std::memory_order_release);
     SetName(*dentry, Name(vfs_.hash_key(), ""), nullptr);
@@ -251,7 +234,7 @@ DentryRef Dcache::Add(New fresh, const Name& name, InodeRef inode) {
   }
   ForgetNegative(dir, name);
   const SuperBlock& sb = inode->sb();
-  uint32_t flags = static_cast<uint32_t>(inode->type());
+  uint32_t flags = FlagsOf(*inode);
   if (sb.Has(kSbRevalidate)) flags |= kDentryRevalidate;
   if (sb.Has(kSbPinned)) flags |= kDentryPinned;
   AddAlias(*inode, dentry);
@@ -264,7 +247,7 @@ DentryRef Dcache::Add(New fresh, const Name& name, InodeRef inode) {
   }
   if (flags & kDentryPinned) dentry.ref_.GetLocked();
   LinkChildLocked(dir, dentry);
-  table_.Insert(HashOf(&dir, name.hash()), EntryOf(dentry));
+  table_.Insert(HashOf(&dir, name.key()), EntryOf(dentry));
   return DentryRef::Adopt(&dentry);
 }
 
@@ -274,7 +257,7 @@ void Dcache::AddNegative(const Dentry& dir, const Name& name, int64_t asked_ns) 
 
 void Dcache::ForgetNegative(const Dentry& dir, const Name& name) {
   const base::RcuReadGuard guard(rcu_);
-  const uint64_t hash = HashOf(&dir, name.hash());
+  const uint64_t hash = HashOf(&dir, name.key());
   const uint32_t dir_seq = Sample(dir);
   const SlotTable::Entry entry = table_.Find(hash, [&](SlotTable::Entry candidate) {
     return IsNegative(candidate) && NegativeOf(candidate).Matches(dir, dir_seq, name);
@@ -362,8 +345,7 @@ void Dcache::UnlockWithParent(Dentry& dentry, Dentry* parent) DT_NO_THREAD_SAFET
 // Takes a dentry out of the table; its users keep it. Both it and its parent are locked.
 void Dcache::UnhashLocked(Dentry& dentry) {
   if (dentry.unhashed() || dentry.is_root()) return;
-  table_.Remove(HashOf(dentry.parent(), dentry.hash_.load(std::memory_order_relaxed)),
-                EntryOf(dentry));
+  table_.Remove(HashOf(dentry.parent(), dentry.key()), EntryOf(dentry));
   base::SeqWrite change(dentry.seq_);
   dentry.flags_.fetch_or(kDentryUnhashed, std::memory_order_release);
 }
@@ -389,7 +371,7 @@ Dentry* Dcache::Dispose(Dentry* dead) {
     base::SeqWrite change(dead->seq_);
     dead->inode_.store(nullptr, std::memory_order_release);
     dead->parent_.store(nullptr, std::memory_order_release);
-    dead->len_.store(0, std::memory_order_release);
+    dead->key_.store(0, std::memory_order_release);
   }
   FreeExternal(external);
   cache_.Free(dead);
@@ -609,14 +591,13 @@ ExternalName* Dcache::RenameLocked(Dentry& dentry, Dentry& new_dir, const Name& 
   if (dentry.unhashed()) {
     table_.Unreserve();  // forgotten meanwhile: it stays so
   } else {
-    table_.Insert(HashOf(&new_dir, name.hash()), EntryOf(dentry));
+    table_.Insert(HashOf(&new_dir, name.key()), EntryOf(dentry));
   }
   return old;
 }
 
 void Dcache::Unlist(Dentry& dentry) {
-  table_.Remove(HashOf(dentry.parent(), dentry.hash_.load(std::memory_order_relaxed)),
-                EntryOf(dentry));
+  table_.Remove(HashOf(dentry.parent(), dentry.key()), EntryOf(dentry));
 }
 
 Result<Dcache::NewName> Dcache::Plan(const Name& name) {
@@ -727,7 +708,7 @@ Status Dcache::ReadPath(const Dentry& dentry, const Dentry& top, ReversePath& pa
       parent = at->parent();
       for (size_t i = 0; i < kNameWords; ++i)
         words[i] = at->name_[i].load(std::memory_order_acquire);
-      size = at->len_.load(std::memory_order_acquire);
+      size = at->name_size();
     } while (Stale(*at, seq));
     if (parent == nullptr) return base::Err(Errno::kAgain);
     if (parent == at) return {};

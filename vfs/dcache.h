@@ -74,10 +74,26 @@ class Dcache {
   // REQUIRES: RCU section; `dir_seq` sampled from dir.
   Found LookupRcu(const Dentry& dir, uint32_t dir_seq, const Name& name);
 
+  // A name of at most 16 bytes that is there and nothing more than a name: not mounted upon, no
+  // symlink, nobody to be asked. For walks: `key` and the words are what Name makes of it.
+  struct Plain {
+    Dentry* dentry;  // null: LookupRcu knows better
+    uint32_t seq;
+    uint32_t flags;
+  };
+  static Plain LookupPlainRcu(const SlotTable::View& table, const Dentry& dir, uint64_t key,
+                              uint64_t word0, uint64_t word1);
+  SlotTable::View ViewRcu() const { return SlotTable::View(table_); }
+
   static uint32_t Sample(const Dentry& dentry) { return dentry.seq_.ReadBegin(); }
   static bool Stale(const Dentry& dentry, uint32_t seq) { return dentry.seq_.ReadRetry(seq); }
   // A reference, if the dentry is still what it was when `seq` was sampled; otherwise null.
   DentryRef Legitimise(Dentry& dentry, uint32_t seq);
+
+  // What an RCU walk does not find in a super block with kSbPinned is not there, unless a name was
+  // on its way from one place to another: these tell. Odd: one is.
+  uint32_t Renames() const { return rename_seq_.Sample(); }
+  bool RenamedSince(uint32_t renames) const { return rename_seq_.ReadRetry(renames); }
 
   // An RCU walk found its way over `n` names to one that is known to be missing.
   void NoteMissRcu(uint32_t n) {
@@ -212,7 +228,11 @@ class Dcache {
   using AliasLock = base::SpinLock<base::LockRank::kInode>;
   using RenameMutex = base::Mutex<base::LockRank::kRenameSeq>;
 
-  static uint64_t HashOf(const void* dir, uint32_t name_hash);
+  // The name's hash is keyed; the directory's address only has to be spread over it.
+  static uint64_t HashOf(const void* dir, uint64_t name_key) {
+    const uint64_t mixed = (reinterpret_cast<uintptr_t>(dir) >> 6 ^ name_key) * 0x9e3779b97f4a7c15;
+    return mixed ^ mixed >> 29;
+  }
   static uint64_t HashOfEntry(SlotTable::Entry entry);
   static SlotTable::Entry EntryOf(const Dentry& dentry) {
     return reinterpret_cast<uintptr_t>(&dentry);
@@ -276,5 +296,45 @@ class Dcache {
   std::array<AliasLock, kAliasStripes> alias_locks_;
   base::Sharded<DcacheStats> stats_;
 };
+
+[[gnu::always_inline]] inline Dcache::Plain Dcache::LookupPlainRcu(const SlotTable::View& table,
+                                                                   const Dentry& dir, uint64_t key,
+                                                                   uint64_t word0, uint64_t word1) {
+  Plain found = {};
+  constexpr uint32_t kMore = kDentryUnhashed | kDentryMounted | kDentryRevalidate | kDentrySymlink;
+  const SlotTable::Entry entry = table.FindEven(HashOf(&dir, key), [&](SlotTable::Entry candidate) {
+    const auto& dentry = *reinterpret_cast<const Dentry*>(candidate);
+    found.seq = dentry.seq_.Sample();
+    found.flags = dentry.flags();
+    return dentry.parent() == &dir && dentry.NameStarts(key, word0, word1) &&
+           (found.flags & kMore) == 0;
+  });
+  // Of a dentry that changes now nothing is believed: no count is even and this one at once.
+  found.seq &= ~uint32_t{1};
+  found.dentry = reinterpret_cast<Dentry*>(entry);
+  return found;
+}
+
+inline Dcache::Found Dcache::LookupRcu(const Dentry& dir, uint32_t dir_seq, const Name& name) {
+  Found found;
+  table_.Find(HashOf(&dir, name.key()), [&](SlotTable::Entry entry) {
+    if (IsNegative(entry)) [[unlikely]] {
+      Negative& negative = NegativeOf(entry);
+      if (!negative.Matches(dir, dir_seq, name)) return false;
+      negative.Touch();
+      found.kind = Found::kNegative;
+      found.asked_ms = negative.asked_ms.load(std::memory_order_relaxed);
+      return true;
+    }
+    auto& dentry = *reinterpret_cast<Dentry*>(entry);
+    const uint32_t seq = Sample(dentry);
+    if (dentry.parent() != &dir || dentry.unhashed() || !dentry.NameIs(name, seq)) return false;
+    found.kind = Found::kPositive;
+    found.dentry = &dentry;
+    found.seq = seq;
+    return true;
+  });
+  return found;
+}
 
 }  // namespace dentree::vfs

@@ -34,29 +34,39 @@ class Dcache;
 class Name {
  public:
   static constexpr size_t kInlineMax = 32;
+  static constexpr size_t kWords = kInlineMax / 8;
 
   Name(const base::HashKey& key, std::string_view text);
-
   std::string_view text() const { return text_; }
-  uint32_t hash() const { return hash_; }
+  uint32_t hash() const { return HashOf(key_); }
   size_t size() const { return text_.size(); }
   uint64_t word(size_t i) const { return words_[i]; }  // zero-padded
 
+  // Hash and size, as names are compared by.
+  uint64_t key() const { return key_; }
+  static constexpr uint32_t HashOf(uint64_t key) { return static_cast<uint32_t>(key); }
+  static constexpr size_t SizeOf(uint64_t key) { return key >> 32; }
+  static constexpr uint64_t KeyOf(uint64_t hash, size_t size) {
+    return static_cast<uint32_t>(hash) | static_cast<uint64_t>(size) << 32;
+  }
+
  private:
   std::string_view text_;
-  uint32_t hash_;
-  uint64_t words_[4] = {};
+  uint64_t key_;
+  uint64_t words_[kWords];
 };
 
 // Dentry::flags.
 enum DentryFlags : uint32_t {
-  kDentryTypeMask = 0xf,       // FileType of the inode
-  kDentryMounted = 1 << 4,     // something is mounted here (in some namespace)
-  kDentryRevalidate = 1 << 5,  // ask the file system before believing it
-  kDentryUnhashed = 1 << 6,    // not reachable by lookup: removed, or not yet published
-  kDentryPinned = 1 << 7,      // its file system keeps it: one extra reference until removal
-  kDentryReferenced = 1 << 8,  // used since the LRU last looked (second chance)
-  kDentryNoCache = 1 << 9,     // dies with its last reference
+  kDentryTypeMask = 0xf,        // FileType of the inode
+  kDentryMounted = 1 << 4,      // something is mounted here (in some namespace)
+  kDentryRevalidate = 1 << 5,   // ask the file system before believing it
+  kDentryUnhashed = 1 << 6,     // not reachable by lookup: removed, or not yet published
+  kDentryPinned = 1 << 7,       // its file system keeps it: one extra reference until removal
+  kDentryReferenced = 1 << 8,   // used since the LRU last looked (second chance)
+  kDentryNoCache = 1 << 9,      // dies with its last reference
+  kDentryPermission = 1 << 10,  // its inode has kHasPermission
+  kDentrySymlink = 1 << 11,     // what the type says, as a bit
 };
 
 class alignas(64) Dentry {
@@ -82,7 +92,16 @@ class alignas(64) Dentry {
   std::string_view CopyName(std::span<char, kNameMax> buffer) const;
   std::string NameCopy() const;
   // Without a reference: `seq` was sampled before, and the caller rechecks it after.
-  bool NameIs(const Name& name, uint32_t seq) const;
+  bool NameIs(const Name& name, uint32_t seq) const {
+    return NameStarts(name.key(), name.word(0), name.word(1)) &&
+           (name.size() <= 2 * sizeof(uint64_t) || LongNameIs(name, seq));
+  }
+  // Has the name this key, and these words at its start? Of at most 16 bytes it is the name then.
+  bool NameStarts(uint64_t key, uint64_t word0, uint64_t word1) const {
+    return key_.load(std::memory_order_acquire) == key &&
+           name_[0].load(std::memory_order_acquire) == word0 &&
+           name_[1].load(std::memory_order_acquire) == word1;
+  }
 
   // For the file system whose directory this is in (ramfs: position in the directory). After a
   // Lookup in a super block with kSbRevalidate: Clock::MonotonicNs() of just before it; else 0.
@@ -98,16 +117,18 @@ class alignas(64) Dentry {
   friend class SuperBlock;
   Dentry() : ref_(base::Lockref::Dead{}) {}
 
+  bool LongNameIs(const Name& name, uint32_t seq) const;
+  size_t name_size() const { return Name::SizeOf(key_.load(std::memory_order_acquire)); }
+  uint64_t key() const { return key_.load(std::memory_order_relaxed); }
+
   // Line 0: everything a lookup reads.
   base::SeqCount seq_;
   std::atomic<uint32_t> flags_;
   std::atomic<Dentry*> parent_;
   std::atomic<Inode*> inode_;
-  std::atomic<uint32_t> hash_;  // of the name alone
-  std::atomic<uint8_t> len_;
-  uint8_t pad_[3];
+  std::atomic<uint64_t> key_;  // of the name: Name::key()
   // Up to 32 bytes inline, zero-padded; longer: 24 bytes and a pointer to the whole (RCU-freed).
-  std::atomic<uint64_t> name_[4];
+  std::atomic<uint64_t> name_[Name::kWords];
 
   // Line 1.
   base::Lockref ref_;

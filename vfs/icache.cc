@@ -13,23 +13,12 @@ Inode::Inode(SuperBlock& sb, const InodeOps& ops, Ino ino, vfs::Mode mode)
 
 Vfs& Inode::vfs() const { return sb_->vfs(); }
 
-Stat Inode::Attrs() const {
-  Stat stat;
+void Inode::AttrsIntoSlow(Stat& stat) const {
   uint32_t seq;
   do {
     seq = seq_.ReadBegin();
-    stat.mode = mode_.Load();
-    stat.nlink = nlink_.Load();
-    stat.uid = uid_.Load();
-    stat.gid = gid_.Load();
-    stat.size = size_.Load();
-    stat.times = {atime_.Load(), mtime_.Load(), ctime_.Load(), btime_.Load()};
+    CopyAttrs(stat);
   } while (seq_.ReadRetry(seq));
-  stat.ino = ino_;
-  stat.dev = sb_->dev();
-  stat.rdev = rdev_;
-  stat.blocks = (stat.size + 511) / 512;
-  return stat;
 }
 
 Inode::Update& Inode::Update::AddNlink(int delta) {

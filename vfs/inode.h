@@ -49,7 +49,17 @@ class alignas(64) Inode {
   Inode& operator=(const Inode&) = delete;
 
   // One consistent snapshot of the stored attributes; never blocks, never writes shared memory.
-  Stat Attrs() const;
+  Stat Attrs() const {
+    Stat stat;
+    AttrsInto(stat);
+    return stat;
+  }
+  void AttrsInto(Stat& stat) const {
+    const uint32_t seq = seq_.Sample();
+    CopyAttrs(stat);
+    if ((seq & 1) != 0 || seq_.ReadRetry(seq)) [[unlikely]]
+      AttrsIntoSlow(stat);
+  }
 
   Mode mode() const { return mode_.Load(); }
   Uid uid() const { return uid_.Load(); }
@@ -118,6 +128,9 @@ class alignas(64) Inode {
   friend class Icache;
   friend class Dcache;
   friend class SuperBlock;
+
+  void CopyAttrs(Stat& stat) const;
+  void AttrsIntoSlow(Stat& stat) const;
 
   // Line 0: all that a walk and a stat read. Written under sem_ inside seq_, except refs_.
   base::SeqField<vfs::Mode> mode_;

@@ -47,6 +47,7 @@ Validity InodeOps::RevalidateMissing(const Inode&, const Name&, uint32_t) const 
 }
 
 std::optional<Stat> InodeOps::AttrsRcu(const Inode&) const { return std::nullopt; }
+std::optional<std::string_view> InodeOps::LinkRcu(const Inode&) const { return std::nullopt; }
 Validity InodeOps::RevalidateRcu(const Inode&) const { return Validity::kStale; }
 
 Result<const FileOps*> InodeOps::OpenOps(Inode&) const { return Err(Errno::kNxIo); }

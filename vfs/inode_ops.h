@@ -93,6 +93,8 @@ class InodeOps {
 
   // The attributes in force; nothing declines. Asked only with kHasGetattr. Default: declines.
   virtual std::optional<Stat> AttrsRcu(const Inode& inode) const;
+  // The target of a symlink, which stays where it is for the whole section. Default: declines.
+  virtual std::optional<std::string_view> LinkRcu(const Inode& inode) const;
   // Is a cached child, whose inode this is, what its name means? kStale declines: Revalidate
   // decides. Default: declines.
   virtual Validity RevalidateRcu(const Inode& child) const;

@@ -10,9 +10,7 @@ namespace dentree::vfs {
 
 bool Negative::Matches(const Dentry& dir, uint32_t dir_seq, const Name& wanted) const {
   return parent.load(std::memory_order_relaxed) == &dir &&
-         parent_seq.load(std::memory_order_relaxed) == dir_seq &&
-         hash.load(std::memory_order_relaxed) == wanted.hash() &&
-         len.load(std::memory_order_relaxed) == wanted.size() &&
+         parent_seq.load(std::memory_order_relaxed) == dir_seq && key() == wanted.key() &&
          std::memcmp(reinterpret_cast<const char*>(this) + offsetof(Negative, name),
                      wanted.text().data(), wanted.size()) == 0;
 }
@@ -77,7 +75,7 @@ void NegativeLru::Insert(const Dentry& dir, uint32_t dir_seq, const Name& name, 
   negative->referenced.store(0, std::memory_order_relaxed);
   std::memcpy(reinterpret_cast<char*>(negative) + offsetof(Negative, name), name.text().data(),
               name.size());
-  dcache_.table_.Insert(Dcache::HashOf(&dir, name.hash()), Dcache::EntryOf(*negative));
+  dcache_.table_.Insert(Dcache::HashOf(&dir, name.key()), Dcache::EntryOf(*negative));
   {
     base::MutexLock lock(lock_);
     PushLocked(*negative);
@@ -106,8 +104,7 @@ size_t NegativeLru::EvictOne(size_t max_steps) {
   stats_.entries.Sub();
   // Not there any more when its name came to exist meanwhile.
   const void* const dir = victim->parent.load(std::memory_order_relaxed);
-  dcache_.table_.Remove(Dcache::HashOf(dir, victim->hash.load(std::memory_order_relaxed)),
-                        Dcache::EntryOf(*victim));
+  dcache_.table_.Remove(Dcache::HashOf(dir, victim->key()), Dcache::EntryOf(*victim));
   victim->parent.store(this, std::memory_order_relaxed);
   rcu_.Retire(
       &victim->free,

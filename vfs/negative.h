@@ -47,6 +47,9 @@ struct alignas(64) Negative {
   std::atomic<uint8_t> referenced;
   char name[26];  // of a LongNegative: and on
 
+  uint64_t key() const {
+    return Name::KeyOf(hash.load(std::memory_order_relaxed), len.load(std::memory_order_relaxed));
+  }
   bool Matches(const Dentry& dir, uint32_t dir_seq, const Name& wanted) const;
   // Second chance: one store for the first hit since the queue last looked, none after it.
   void Touch() {

@@ -29,6 +29,19 @@
 namespace dentree::vfs {
 
 class SlotTable {
+ private:
+  struct Array {
+    base::RcuHead free;
+    mm::Memory* memory;
+    size_t mask;
+
+    // The slots follow the header.
+    std::atomic<uint64_t>& slot(size_t i) const {
+      return reinterpret_cast<std::atomic<uint64_t>*>(const_cast<Array*>(this) + 1)[i];
+    }
+    static size_t Bytes(size_t slots) { return sizeof(Array) + slots * sizeof(uint64_t); }
+  };
+
  public:
   using Entry = uintptr_t;  // 48-bit address, bit 0 free for the owner
   using HashOf = uint64_t (*)(Entry entry);
@@ -47,6 +60,27 @@ class SlotTable {
   template <class Match>
   Entry Find(uint64_t hash, Match&& match) const;
 
+  // The same for who asks more than once: the table as it is now, for the rest of an RCU section.
+  // What is inserted later may not be seen in it.
+  class View {
+   public:
+    explicit View(const SlotTable& table) {
+      const Array* const array = table.array();
+      if (array == nullptr) return;
+      slots_ = &array->slot(0);
+      mask_ = array->mask;
+    }
+    // Nothing was ever inserted: not to be searched.
+    bool empty() const { return slots_ == nullptr; }
+    // Calls match(entry) for the entries with bit 0 clear that may have this hash.
+    template <class Match>
+    Entry FindEven(uint64_t hash, Match&& match) const;
+
+   private:
+    const std::atomic<uint64_t>* slots_ = nullptr;
+    size_t mask_ = 0;
+  };
+
   // Uses up a reservation.
   void Insert(uint64_t hash, Entry entry);
   // False when it is not there. Gives its reservation back.
@@ -64,18 +98,6 @@ class SlotTable {
   static constexpr size_t kStripes = 16;
   static constexpr size_t kMinSlots = 64;
   static constexpr uint64_t kAddressMask = (uint64_t{1} << 48) - 1;
-
-  struct Array {
-    base::RcuHead free;
-    mm::Memory* memory;
-    size_t mask;
-
-    // The slots follow the header.
-    std::atomic<uint64_t>& slot(size_t i) const {
-      return reinterpret_cast<std::atomic<uint64_t>*>(const_cast<Array*>(this) + 1)[i];
-    }
-    static size_t Bytes(size_t slots) { return sizeof(Array) + slots * sizeof(uint64_t); }
-  };
 
   static uint64_t Tag(uint64_t hash) { return hash & ~kAddressMask; }
   Array* array() const { return array_.load(std::memory_order_acquire); }
@@ -98,8 +120,9 @@ class SlotTable {
   std::array<Stripe, kStripes> stripes_;
 };
 
+// Inlined, so that what a match finds stays in registers.
 template <class Match>
-SlotTable::Entry SlotTable::Find(uint64_t hash, Match&& match) const {
+[[gnu::always_inline]] inline SlotTable::Entry SlotTable::Find(uint64_t hash, Match&& match) const {
   const Array* const table = array();
   if (table == nullptr) return 0;
   const uint64_t tag = Tag(hash);
@@ -107,6 +130,19 @@ SlotTable::Entry SlotTable::Find(uint64_t hash, Match&& match) const {
     const uint64_t slot = table->slot(i).load(std::memory_order_acquire);
     if (slot == 0) return 0;
     if (Tag(slot) != tag || slot == kTombstone) continue;
+    const Entry entry = slot & kAddressMask;
+    if (match(entry)) return entry;
+  }
+}
+
+template <class Match>
+[[gnu::always_inline]] inline SlotTable::Entry SlotTable::View::FindEven(uint64_t hash,
+                                                                         Match&& match) const {
+  for (size_t i = hash & mask_;; i = (i + 1) & mask_) {
+    const uint64_t slot = slots_[i].load(std::memory_order_acquire);
+    if (slot == 0) return 0;
+    // Neither an entry with bit 0 set nor a tombstone.
+    if ((slot ^ hash) > kAddressMask || (slot & 1) != 0) continue;
     const Entry entry = slot & kAddressMask;
     if (match(entry)) return entry;
   }

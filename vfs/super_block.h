@@ -167,4 +167,21 @@ class SuperBlock {
 
 using SuperRef = base::Ref<SuperBlock>;
 
+inline void Inode::CopyAttrs(Stat& stat) const {
+  stat.ino = ino_;
+  stat.dev = sb_->dev();
+  stat.mode = mode_.Load();
+  stat.nlink = nlink_.Load();
+  stat.uid = uid_.Load();
+  stat.gid = gid_.Load();
+  stat.rdev = rdev_;
+  stat.size = size_.Load();
+  stat.blocks = (stat.size + 511) / 512;
+  stat.blksize = Stat().blksize;
+  stat.times.atime = atime_.Load();
+  stat.times.mtime = mtime_.Load();
+  stat.times.ctime = ctime_.Load();
+  stat.times.btime = btime_.Load();
+}
+
 }  // namespace dentree::vfs

@@ -19,18 +19,6 @@ void RcuPlace::Store(const Path& place) {
   dentry_.Store(place.dentry.get());
 }
 
-RcuPath RcuPlace::Load() const {
-  RcuPath place;
-  uint32_t seq;
-  do {
-    seq = seq_.ReadBegin();
-    place.mount = mount_.Load();
-    place.dentry = dentry_.Load();
-    if (place.dentry != nullptr) place.seq = Dcache::Sample(*place.dentry);
-  } while (seq_.ReadRetry(seq));
-  return place;
-}
-
 FsContext::FsContext(Path root, Path cwd, Mode umask)
     : state_{std::move(root), std::move(cwd), umask}, root_(state_.root), cwd_(state_.cwd) {}
 
@@ -223,9 +211,9 @@ Result<WalkContext> Task::Context(int dir, std::string_view path) const {
 
 // The same in an RCU section.
 RcuContext Task::ContextRcu(int dir, std::string_view path) const {
-  RcuContext context{.creds = *creds_};
+  RcuContext context{.root = fs_.RootRcu(), .creds = *creds_};
   if (path.starts_with('/')) {
-    context.start = fs_.RootRcu();
+    context.start = context.root;
   } else if (dir == kAtFdCwd) {
     context.start = fs_.CwdRcu();
   } else {
@@ -372,21 +360,27 @@ Result<vfs::Stat> Task::Fstat(int fd) { return vfs_.ops().Getattr(TRY(fds_.Get(f
 
 Result<vfs::Stat> Task::StatAt(int dir, std::string_view path, Follow follow) {
   const unsigned flags = follow == Follow::kYes ? unsigned{kWalkFollow} : 0;
-  vfs::Stat stat;
+  Result<vfs::Stat> stat;
   RcuOutcome outcome;
   {
     const base::RcuReadGuard guard(vfs_.rcu());
-    outcome = StatRcu(vfs_, ContextRcu(dir, path), path, flags, stat);
+    outcome = StatRcu(vfs_, ContextRcu(dir, path), path, flags, *stat);
   }
   if (outcome == RcuOutcome::kFound) return stat;
   if (outcome == RcuOutcome::kMissing) return Err(Errno::kNoEnt);
-  return RetryStale([&]() -> Result<vfs::Stat> {
-    return vfs_.ops().Getattr(TRY(ResolveRef(dir, path, flags)));
-  });
+  return RetryStale(
+      [&]() -> Result<vfs::Stat> { return vfs_.ops().Getattr(TRY(ResolveRef(dir, path, flags))); });
 }
 
 Status Task::Access(std::string_view path, unsigned want, int dir) {
-  return MayAccess(TRY(Resolve(path, Follow::kYes, dir)), want, *creds_);
+  RcuOutcome outcome;
+  {
+    const base::RcuReadGuard guard(vfs_.rcu());
+    outcome = AccessRcu(vfs_, ContextRcu(dir, path), path, kWalkFollow, want);
+  }
+  if (outcome == RcuOutcome::kFound) return {};
+  if (outcome == RcuOutcome::kMissing) return Err(Errno::kNoEnt);
+  return MayAccess(TRY(ResolveRef(dir, path, kWalkFollow)), want, *creds_);
 }
 
 Status Task::Mkdir(std::string_view path, Mode mode, int dir) {
@@ -485,9 +479,17 @@ Status Task::Rename(std::string_view from, std::string_view to, unsigned flags) 
 }
 
 Result<std::string> Task::Readlink(std::string_view path, int dir) {
-  return RetryStale([&]() -> Result<std::string> {
-    return vfs_.ops().Readlink(TRY(Resolve(path, Follow::kNo, dir)));
-  });
+  std::array<char, kPathMax> target;
+  size_t size = 0;
+  RcuOutcome outcome;
+  {
+    const base::RcuReadGuard guard(vfs_.rcu());
+    outcome = ReadlinkRcu(vfs_, ContextRcu(dir, path), path, target, size);
+  }
+  if (outcome == RcuOutcome::kFound) return std::string(target.data(), size);
+  if (outcome == RcuOutcome::kMissing) return Err(Errno::kNoEnt);
+  return RetryStale(
+      [&]() -> Result<std::string> { return vfs_.ops().Readlink(TRY(ResolveRef(dir, path, 0))); });
 }
 
 Status Task::SetattrAt(std::string_view path, Follow follow, const SetAttr& attr) {

@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 #include "vfs/creds.h"
+#include "vfs/dcache.h"
 #include "vfs/file.h"
 #include "vfs/mount.h"
 #include "vfs/types.h"
@@ -35,7 +36,15 @@ class RcuPlace {
   explicit RcuPlace(const Path& place) { Store(place); }
   void Store(const Path& place);
   // In an RCU section.
-  RcuPath Load() const;
+  RcuPath Load() const {
+    for (;;) {
+      const uint32_t seq = seq_.ReadBegin();
+      RcuPath place{mount_.Load(), dentry_.Load()};
+      if (place.dentry != nullptr) place.seq = Dcache::Sample(*place.dentry);
+      if (!seq_.ReadRetry(seq)) [[likely]]
+        return place;
+    }
+  }
 
  private:
   base::SeqCount seq_;

@@ -6,6 +6,7 @@
 // kMaxSymlinks.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -44,13 +45,14 @@ Result<Path> Walk(Vfs& vfs, const WalkContext& context, std::string_view path, u
 
 // --- RCU mode: no lock, no reference, no shared write ---
 //
-// The same walk inside an RCU section, from a place without references, through what is cached.
-// Where more is needed (a name that is not cached, a symlink, "..", a file system that must be
-// asked, anything that changes meanwhile, any refusal) it declines, and the caller walks with
-// references.
+// The same walk inside an RCU section, from a place without references, through what is cached:
+// over mounts, symlinks and "..". Where more is needed (a name that is not cached, a file system
+// that must be asked, "..", out of a mount, anything that changes meanwhile, any refusal but that
+// there is no such name) it declines, and the caller walks with references.
 
 struct RcuContext {
   RcuPath start = {};  // no place: declined
+  RcuPath root = {};   // as WalkContext's
   const Creds& creds;
 };
 enum class RcuOutcome : uint8_t {
@@ -58,6 +60,9 @@ enum class RcuOutcome : uint8_t {
   kFound,
   kMissing,  // kNoEnt
 };
+
+// Symlinks inside symlinks that RCU mode follows; beyond, it declines.
+inline constexpr int kMaxRcuNesting = 8;
 
 struct WalkStats {
   base::Counter rcu;       // walks that RCU mode answered
@@ -75,6 +80,12 @@ RcuOutcome WalkRcu(Vfs& vfs, const RcuContext& context, std::string_view path, u
 // The attributes alone.
 RcuOutcome StatRcu(Vfs& vfs, const RcuContext& context, std::string_view path, unsigned flags,
                    Stat& stat);
+// Whether `want` (MayBits) is allowed: it is, if found.
+RcuOutcome AccessRcu(Vfs& vfs, const RcuContext& context, std::string_view path, unsigned flags,
+                     unsigned want);
+// The target of a symlink, copied into `buffer`, and its size.
+RcuOutcome ReadlinkRcu(Vfs& vfs, const RcuContext& context, std::string_view path,
+                       std::span<char, kPathMax> buffer, size_t& size);
 
 // The last component, unresolved, and its directory: for everything that creates or removes.
 struct Parent {

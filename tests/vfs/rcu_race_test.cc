@@ -94,6 +94,64 @@ TEST_F(RcuRace, StatVersusRecycledDentriesSeesOnlyItsOwnName) {
       });
 }
 
+TEST_F(RcuRace, AMissVersusRenameOverTheNameIsNeverBelieved) {
+  fs().Make({Text("/d/f", "1"), Dir("/e")});
+  While(
+      [&](int i) {
+        const std::string fresh = i % 2 == 0 ? "/d/fresh" : "/e/fresh";
+        ASSERT_OK(fs().Write(fresh, "22"));
+        ASSERT_OK(task().Rename(fresh, "/d/f"));
+      },
+      [](Task& own) {
+        const uint64_t size = SizeOf(own.Stat("/d/f"));
+        EXPECT_TRUE(size == 1 || size == 2) << size;
+      });
+}
+
+TEST_F(RcuRace, ReadlinkVersusUnlinkReadsTheWholeTargetOrNothing) {
+  const std::string shorter = "/d/aa";
+  const std::string longer = "/d/" + std::string(300, 'b');
+  fs().Make({Dir("/d")});
+  While(
+      [&](int i) {
+        ASSERT_OK(task().Symlink(i % 2 == 0 ? shorter : longer, "/d/l"));
+        ASSERT_OK(task().Unlink("/d/l"));
+      },
+      [&](Task& own) {
+        const auto target = own.Readlink("/d/l");
+        EXPECT_TRUE(target ? *target == shorter || *target == longer
+                           : target.error() == Errno::kNoEnt);
+      });
+}
+
+TEST_F(RcuRace, AWalkThroughALinkVersusItsReplacementEndsAtOneOfBoth) {
+  fs().Make({Text("/d/a/f", "1"), Text("/d/b/f", "22")});
+  ASSERT_OK(task().Symlink("a", "/d/l"));
+  While(
+      [&](int i) {
+        ASSERT_OK(task().Symlink(i % 2 == 0 ? "/d/b" : "a", "/d/next"));
+        ASSERT_OK(task().Rename("/d/next", "/d/l"));
+      },
+      [](Task& own) {
+        const uint64_t size = SizeOf(own.Stat("/d/l/f"));
+        EXPECT_TRUE(size == 1 || size == 2) << size;
+      });
+}
+
+TEST_F(RcuRace, DotDotVersusRenameGoesToOneOfTheTwoParents) {
+  fs().Make({Dir("/p/x"), Text("/p/f", "1"), Dir("/q"), Text("/q/f", "22")});
+  Task inside(vfs(), Creds::Root());
+  ASSERT_OK(inside.Chdir("/p/x"));
+  While(
+      [&](int i) {
+        ASSERT_OK(i % 2 == 0 ? task().Rename("/p/x", "/q/x") : task().Rename("/q/x", "/p/x"));
+      },
+      [&](Task&) {
+        const uint64_t size = SizeOf(inside.Stat("../f"));
+        EXPECT_TRUE(size == 1 || size == 2) << size;
+      });
+}
+
 TEST_F(RcuRace, StatVersusEvictionAsksAgain) {
   remote_.Make({Text("/d/f", "four"), Text("/d/g", "12345")});
   ASSERT_OK(task().Mkdir("/r", 0755));

@@ -114,10 +114,120 @@ TEST_F(RcuWalk, DeclinesWhereTheFileSystemMustBeAsked) {
   EXPECT_EQ(StatAgain("/r/d/nope"), kDeclined);
 }
 
-TEST_F(RcuWalk, DeclinesSymlinksAndDotDot) {
-  EXPECT_EQ(StatAgain("/l/c/f"), kDeclined);
-  EXPECT_EQ(StatAgain("/a/../a"), kDeclined);
-  EXPECT_EQ(Again([&] { return task().Lstat("/l"); }), kRcu) << "the link itself needs no walk";
+TEST_F(RcuWalk, FollowsSymlinks) {
+  fs().Make({Link("/a/rel", "b/c"), Link("/a/slash", "b/c/"), Link("/top", "/"),
+             Link("/a/b/nested", "../rel/f"), Link("/a/b/twice", "/l/nested")});
+  for (const char* path : {"/l/c/f", "/a/rel/f", "/a/rel", "/a/rel/", "/a/slash/f", "/top/a/b",
+                           "/a/b/nested", "/a/b/twice", "/top", "/top/", "/l/../b/c"}) {
+    EXPECT_EQ(StatAgain(path), kRcu) << path;
+  }
+  EXPECT_EQ(task().Stat("/a/b/twice")->size, 4u);
+  EXPECT_EQ(task().Stat("/top")->ino, task().Stat("/")->ino);
+  EXPECT_EQ(task().Stat("/a/rel/")->ino, task().Stat("/a/b/c")->ino);
+  EXPECT_EQ(Again([&] { return task().Lstat("/l"); }), kRcu);
+  EXPECT_EQ(task().Lstat("/l")->size, 4u) << "the link itself";
+  EXPECT_EQ(Again([&] { return task().Lstat("/l/"); }), kRcu);
+  EXPECT_TRUE(IsDir(task().Lstat("/l/")->mode)) << "a slash asks for where it leads";
+}
+
+TEST_F(RcuWalk, ASlashAfterALinkToAFileIsLeftToReferences) {
+  fs().Make({Link("/a/file", "b/c/f")});
+  EXPECT_EQ(StatAgain("/a/file"), kRcu);
+  EXPECT_EQ(StatAgain("/a/file/"), kDeclined);
+  EXPECT_THAT(task().Stat("/a/file/"), FailsWith(Errno::kNotDir));
+}
+
+TEST_F(RcuWalk, LinksInLinksBeyondTheLimitAreLeftToReferences) {
+  fs().Make({Dir("/n/x")});
+  std::string target = "x";
+  for (int i = 0; i <= kMaxRcuNesting; ++i) {
+    const std::string name = "l" + std::to_string(i);
+    ASSERT_OK(task().Symlink(target + "/.", "/n/" + name));
+    target = name;
+  }
+  const std::string inside = "/n/l" + std::to_string(kMaxRcuNesting - 1) + "/.";
+  const std::string beyond = "/n/l" + std::to_string(kMaxRcuNesting) + "/.";
+  EXPECT_EQ(StatAgain(inside), kRcu);
+  EXPECT_EQ(StatAgain(beyond), kDeclined);
+  EXPECT_EQ(task().Stat(beyond)->ino, task().Stat("/n/x")->ino);
+}
+
+TEST_F(RcuWalk, LoopsOfLinksAreLeftToReferences) {
+  fs().Make({Link("/loop", "loop")});
+  EXPECT_EQ(StatAgain("/loop"), kDeclined);
+  EXPECT_THAT(task().Stat("/loop"), FailsWith(Errno::kLoop));
+}
+
+TEST_F(RcuWalk, ALinkInADirectoryThatIsEverybodysIsLeftToReferences) {
+  fs().Make({Dir("/pub"), Link("/pub/mine", "/a/b"), Link("/pub/his", "/a/b")});
+  ASSERT_OK(task().Chmod("/pub", 01777));
+  ASSERT_OK(task().Chown("/pub/his", 7, 7, Follow::kNo));
+  EXPECT_EQ(StatAgain("/pub/mine/c"), kDeclined);
+  EXPECT_OK(task().Stat("/pub/mine/c"));
+  EXPECT_THAT(task().Stat("/pub/his/c"), FailsWith(Errno::kAccess));
+}
+
+TEST_F(RcuWalk, GoesUp) {
+  ASSERT_OK(task().Mount("none", "/m", "ramfs", ""));
+  ASSERT_OK(task().Mkdir("/m/in", 0755));
+  for (const char* path : {"/..", "/../../a", "/a/..", "/a/b/../b/c/../../..", "/m/in/.."}) {
+    EXPECT_EQ(StatAgain(path), kRcu) << path;
+  }
+  EXPECT_EQ(task().Stat("/a/b/../..")->ino, task().Stat("/")->ino);
+  EXPECT_EQ(StatAgain("/m/.."), kDeclined) << "out of a mount";
+  EXPECT_EQ(task().Stat("/m/..")->ino, task().Stat("/")->ino);
+  ASSERT_OK(task().Chroot("/a"));
+  EXPECT_EQ(StatAgain("/../b"), kRcu);
+  EXPECT_THAT(task().Stat("/../a"), FailsWith(Errno::kNoEnt)) << "not above the root";
+}
+
+TEST_F(RcuWalk, AccessAndReadlinkNeedNoReference) {
+  ASSERT_OK(task().Chmod("/a/b/c/f", 0640));
+  const auto user = TaskOf(Creds::User(1000, 1000));
+  EXPECT_EQ(Again([&] { return task().Access("/a/b/c/f", kMayRead | kMayWrite); }), kRcu);
+  EXPECT_EQ(Again([&] { return user->Access("/a/b/c/f", 0); }), kRcu);
+  EXPECT_EQ(Again([&] { return user->Access("/a/b/c/f", kMayRead); }), kDeclined);
+  EXPECT_THAT(user->Access("/a/b/c/f", kMayRead), FailsWith(Errno::kAccess));
+  EXPECT_EQ(Again([&] { return task().Readlink("/l"); }), kRcu);
+  EXPECT_EQ(task().Readlink("/l").value(), "/a/b");
+  EXPECT_THAT(task().Readlink("/a"), FailsWith(Errno::kInval));
+}
+
+TEST_F(RcuWalk, WhatAPinnedFileSystemDoesNotKnowIsMissing) {
+  EXPECT_EQ(StatAgain("/a/b/nope"), kRcu);
+  EXPECT_THAT(task().Stat("/a/b/nope"), FailsWith(Errno::kNoEnt));
+  EXPECT_EQ(StatAgain("/a/nope/below"), kRcu);
+  EXPECT_EQ(Again([&] { return task().Access("/a/nope", 0); }), kRcu);
+  EXPECT_EQ(StatAgain("/a/b/c/f/nope"), kDeclined);
+  EXPECT_THAT(task().Stat("/a/b/c/f/nope"), FailsWith(Errno::kNotDir));
+}
+
+TEST_F(RcuWalk, WhatIsNoPathIsNotMissing) {
+  using namespace std::literals;  // NOLINT(google-build-using-namespace)
+  for (const std::string_view path : {"/a/nope\0"sv, "/nope/a\0b"sv, "/a\0"sv}) {
+    EXPECT_THAT(task().Stat(path), FailsWith(Errno::kInval));
+  }
+}
+
+TEST_F(RcuWalk, FindsNamesOfEveryLengthWhereverTheyStand) {
+  ASSERT_OK(task().Mkdir("/s", 0755));
+  for (size_t size = 1; size <= kNameMax; size = size < 40 ? size + 1 : size + 43) {
+    const std::string name(size, 'n');
+    ASSERT_OK(task().Mkdir("/s/" + name, 0755));
+    ASSERT_OK(task().Mkdir("/s/" + name + "/" + name, 0755));
+    const Ino ino = task().Stat("/s/" + name)->ino;
+    for (const std::string& path :
+         {"/s/" + name, "/s//" + name + "/", "/s/" + name + "/" + name + "/..",
+          "/s/./" + name + "/.", "/s/" + name + "/" + name + "/../../" + name}) {
+      ASSERT_EQ(StatAgain(path), kRcu) << path;
+      ASSERT_EQ(task().Stat(path)->ino, ino) << path;
+    }
+    const Errno longer = size < kNameMax ? Errno::kNoEnt : Errno::kNameTooLong;
+    ASSERT_THAT(task().Stat("/s/" + name + "x"), FailsWith(longer)) << size;
+    ASSERT_THAT(task().Stat("/s/" + std::string(size, 'm')), FailsWith(Errno::kNoEnt)) << size;
+    ASSERT_OK(task().Rmdir("/s/" + name + "/" + name));
+    ASSERT_OK(task().Rmdir("/s/" + name));
+  }
 }
 
 TEST_F(RcuWalk, RefusalsAreLeftToReferences) {
