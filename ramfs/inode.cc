@@ -43,7 +43,7 @@ class DirOps final : public vfs::InodeOps {
   Result<InodeRef> Create(Inode& dir, Dentry& dentry, const vfs::CreateArgs& args) const override {
     InodeRef inode = TRY(SuperOf(dir).NewInode(args));
     TRY(IndexOf(dir).Append(SuperOf(dir).memory(), dentry));
-    NamesChanged(dir, Now(dir), inode->is_dir() ? 1 : 0);
+    NamesChanged(dir, inode->ctime(), inode->is_dir() ? 1 : 0);
     return inode;
   }
 

@@ -77,8 +77,7 @@ Status RamfsSuper::FillNew(Inode& inode, const vfs::CreateArgs& args) {
   Inode::Update(inode)
       .Owner(args.uid, args.gid)
       .Nlink(type == FileType::kDir ? 2 : 1)
-      .Size(args.target.size())
-      .AllTimes(vfs().clock().NowNs());
+      .Size(args.target.size());
   return {};
 }
 

@@ -80,6 +80,13 @@ std::string_view Dentry::CopyName(std::span<char, kNameMax> buffer) const {
   return {buffer.data(), size};
 }
 
+std::string_view Dentry::NameInPlace() const {
+  const size_t size = name_size();
+  if (size <= Name::kInlineMax) return {reinterpret_cast<const char*>(name_), size};
+  const uint64_t external = name_[kPrefixWords].load(std::memory_order_relaxed);
+  return {reinterpret_cast<const ExternalName*>(external)->text(), size};
+}
+
 std::string Dentry::NameCopy() const {
   char buffer[kNameMax];
   return std::string(CopyName(buffer));
@@ -232,20 +239,20 @@ DentryRef Dcache::Add(New fresh, const Name& name, InodeRef inode) {
   if (inode->is_dir()) {
     while (DentryRef other = AnyAlias(*inode, &dentry)) Forget(*other);
   }
-  ForgetNegative(dir, name);
   const SuperBlock& sb = inode->sb();
+  if (!sb.Has(kSbAuthoritative)) ForgetNegative(dir, name);
   uint32_t flags = FlagsOf(*inode);
   if (sb.Has(kSbRevalidate)) flags |= kDentryRevalidate;
   if (sb.Has(kSbPinned)) flags |= kDentryPinned;
   AddAlias(*inode, dentry);
+  // Whoever finds it, as a child or as an alias, locks its directory first.
   base::MutexLock dir_lock(dir.ref_);
-  base::MutexLock lock(dentry.ref_, base::kNested);
+  if (flags & kDentryPinned) Dentry::Get(&dentry);
   {
     base::SeqWrite change(dentry.seq_);
     dentry.inode_.store(inode.Leak(), std::memory_order_release);
     dentry.flags_.store(flags, std::memory_order_release);
   }
-  if (flags & kDentryPinned) dentry.ref_.GetLocked();
   LinkChildLocked(dir, dentry);
   table_.Insert(HashOf(&dir, name.key()), EntryOf(dentry));
   return DentryRef::Adopt(&dentry);
@@ -286,14 +293,30 @@ Dcache::AliasLock& Dcache::AliasLockOf(const Inode& inode) {
   return alias_locks_[base::Mix64(reinterpret_cast<uintptr_t>(&inode)) % kAliasStripes];
 }
 
+// Nobody else knows the inode nor can come to: the one reference is the caller's.
+bool Dcache::IsOurs(const Inode& inode) {
+  return inode.state_.load(std::memory_order_relaxed) == InodeState::kUnhashed &&
+         inode.refs_.load(std::memory_order_acquire) == 1;
+}
+
 void Dcache::AddAlias(Inode& inode, Dentry& dentry) {
+  if (IsOurs(inode)) return PushAlias(inode, dentry);
   base::MutexLock lock(AliasLockOf(inode));
+  PushAlias(inode, dentry);
+}
+
+void Dcache::PushAlias(Inode& inode, Dentry& dentry) {
   dentry.next_alias_ = inode.aliases_;
   inode.aliases_ = &dentry;
 }
 
-void Dcache::RemoveAlias(Inode& inode, Dentry& dentry) {
+void Dcache::RemoveAlias(Inode& inode, const Dentry& dentry) {
+  if (IsOurs(inode)) return UnlinkAlias(inode, dentry);
   base::MutexLock lock(AliasLockOf(inode));
+  UnlinkAlias(inode, dentry);
+}
+
+void Dcache::UnlinkAlias(Inode& inode, const Dentry& dentry) {
   for (Dentry** link = &inode.aliases_; *link != nullptr; link = &(*link)->next_alias_) {
     if (*link != &dentry) continue;
     *link = dentry.next_alias_;

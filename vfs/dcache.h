@@ -274,8 +274,11 @@ class Dcache {
   DentryRef CondemnChild(Dentry& dir, Dentry* after, Pins pins);
   DentryRef NextChild(Dentry& dir, Dentry* after);
 
+  static bool IsOurs(const Inode& inode);
   void AddAlias(Inode& inode, Dentry& dentry);
-  void RemoveAlias(Inode& inode, Dentry& dentry);
+  void RemoveAlias(Inode& inode, const Dentry& dentry);
+  static void PushAlias(Inode& inode, Dentry& dentry);
+  static void UnlinkAlias(Inode& inode, const Dentry& dentry);
   DentryRef AnyAlias(Inode& inode, const Dentry* other_than);
   AliasLock& AliasLockOf(const Inode& inode);
 

@@ -91,6 +91,8 @@ class alignas(64) Dentry {
   // The name now, consistent against concurrent renames: copied into `buffer`, or as a string.
   std::string_view CopyName(std::span<char, kNameMax> buffer) const;
   std::string NameCopy() const;
+  // For whoever holds the semaphore of its directory: the name itself, as long as he does.
+  std::string_view NameInPlace() const;
   // Without a reference: `seq` was sampled before, and the caller rechecks it after.
   bool NameIs(const Name& name, uint32_t seq) const {
     return NameStarts(name.key(), name.word(0), name.word(1)) &&

@@ -63,7 +63,7 @@ Result<InodeRef> Icache::New(SuperBlock& sb, const InodeOps& ops, Ino ino, Mode 
   Inode* const inode = cache_.New(sb, ops, ino, mode);
   if (inode == nullptr) return base::Err(Errno::kNoMem);
   Inode::Update(*inode).AllTimes(sb.vfs().clock().NowNs());
-  stats_.created.Add();
+  stats_.Add<&InodeStats::created>();
   return InodeRef::Adopt(inode);
 }
 
@@ -77,7 +77,7 @@ InodeRef Icache::FindLocked(SuperBlock& sb, Ino ino, uint64_t hash, Match match)
   if (entry == 0) return nullptr;
   auto* const inode = reinterpret_cast<Inode*>(entry);
   if (inode->refs_.fetch_add(1, std::memory_order_relaxed) == 0) sb.inode_lru_.Remove(*inode);
-  stats_.hits.Add();
+  stats_.Add<&InodeStats::hits>();
   return InodeRef::Adopt(inode);
 }
 
@@ -134,7 +134,7 @@ void Icache::Put(Inode* inode) {
 void Icache::Free(Inode& inode) {
   inode.sb().EvictInode(inode);
   inode.sb().inodes_waiting_.fetch_add(1, std::memory_order_relaxed);
-  stats_.freed.Add();
+  stats_.Add<&InodeStats::freed>();
   rcu_.Retire(
       &inode.free_,
       [](base::RcuHead* head) {
@@ -180,7 +180,7 @@ mm::ScanResult Icache::Shrink(SuperBlock& sb, size_t nr) {
       result.kept.busy += taken.count - count;
     }
     for (size_t i = 0; i < count; ++i) Free(*dead[i]);
-    stats_.evicted.Add(count);
+    stats_.Add<&InodeStats::evicted>(count);
     result.scanned += scanned;
     result.freed += count;
     if (scanned == 0) break;

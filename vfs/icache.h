@@ -54,7 +54,7 @@ class Icache {
   mm::ScanResult Shrink(SuperBlock& sb, size_t nr);
 
   size_t live() const { return cache_.active_objects(); }
-  const InodeStats& stats() const { return stats_; }
+  const base::Sharded<InodeStats>& stats() const { return stats_; }
   void CheckInvariants();
 
  private:
@@ -80,7 +80,7 @@ class Icache {
   SlotTable table_;
   std::array<Stripe, kStripes> stripes_;
   std::atomic<Ino> next_ino_{2};
-  InodeStats stats_;
+  base::Sharded<InodeStats> stats_;
 };
 
 }  // namespace dentree::vfs

@@ -61,11 +61,22 @@ class alignas(64) Inode {
       AttrsIntoSlow(stat);
   }
 
+  // The same of mode, uid and gid.
+  Owner OwnerNow() const {
+    for (;;) {
+      const uint32_t seq = seq_.ReadBegin();
+      const Owner owner(mode_.Load(), uid_.Load(), gid_.Load());
+      if (!seq_.ReadRetry(seq)) [[likely]]
+        return owner;
+    }
+  }
+
   Mode mode() const { return mode_.Load(); }
   Uid uid() const { return uid_.Load(); }
   Gid gid() const { return gid_.Load(); }
   Ino ino() const { return ino_; }
   uint64_t size() const { return size_.Load(); }
+  int64_t ctime() const { return ctime_.Load(); }
   uint32_t nlink() const { return nlink_.Load(); }
   DevId rdev() const { return rdev_; }
   uint32_t flags() const { return flags_.load(std::memory_order_acquire); }

@@ -35,7 +35,7 @@ Status InodeOps::Setattr(Inode& inode, const SetAttr& attr) const {
 }
 
 Status InodeOps::Permission(Inode& inode, unsigned want, const Creds& creds) const {
-  return GenericPermission(TRY(AttrsOf(inode)), want, creds);
+  return GenericPermission(TRY(OwnerOf(inode)), want, creds);
 }
 
 Validity InodeOps::Revalidate(const Inode&, const Dentry&) const { return Validity::kValid; }

@@ -144,7 +144,7 @@ class FileOps {
 // --- helpers that implementations share ---
 
 // POSIX permission by mode bits, groups and capabilities. kAccess when denied.
-Status GenericPermission(const Stat& attr, unsigned want, const Creds& creds);
+Status GenericPermission(const Owner& owner, unsigned want, const Creds& creds);
 
 // Stores the attributes that are set into the inode, ctime included.
 // REQUIRES: inode.sem() held for writing.

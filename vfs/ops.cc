@@ -38,7 +38,8 @@ Status Ops::MayTakeName(const Path& dir, const Name& name, const Creds& creds) {
 // Owner, group and mode of what is made in `dir`: a set-group-id directory hands its group down.
 CreateArgs Ops::OwnedBy(const Path& dir, Mode mode, const Creds& creds) {
   CreateArgs args{.mode = mode, .uid = creds.uid, .gid = creds.gid};
-  const Result<Stat> parent = AttrsOf(dir.inode());
+  if (!(dir.inode().op_flags() & kHasGetattr) && !(dir.inode().mode() & S_ISGID)) return args;
+  const Result<Owner> parent = OwnerOf(dir.inode());
   if (!parent || !(parent->mode & S_ISGID)) return args;
   args.gid = parent->gid;
   constexpr Mode kGroupExec = S_ISGID | S_IXGRP;

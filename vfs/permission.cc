@@ -13,35 +13,36 @@ bool Creds::InGroup(Gid group) const {
 namespace {
 
 // The three bits of the mode that apply to the caller.
-unsigned BitsFor(const Stat& attr, const Creds& creds) {
-  if (attr.uid == creds.uid) return attr.mode >> 6 & 7;
-  if (creds.InGroup(attr.gid)) return attr.mode >> 3 & 7;
-  return attr.mode & 7;
+unsigned BitsFor(const Owner& owner, const Creds& creds) {
+  if (owner.uid == creds.uid) return owner.mode >> 6 & 7;
+  if (creds.InGroup(owner.gid)) return owner.mode >> 3 & 7;
+  return owner.mode & 7;
 }
 
 // What a capability allows that the mode does not.
-bool Overrides(const Stat& attr, unsigned want, const Creds& creds) {
-  const bool dir = IsDir(attr.mode);
+bool Overrides(const Owner& owner, unsigned want, const Creds& creds) {
+  const bool dir = IsDir(owner.mode);
   if (creds.Has(Cap::kDacReadSearch)) {
     if (dir ? !(want & kMayWrite) : want == kMayRead) return true;
   }
   if (!creds.Has(Cap::kDacOverride)) return false;
   // Executing a file takes one execute bit at least, whoever asks.
-  return dir || !(want & kMayExec) || (attr.mode & 0111);
+  return dir || !(want & kMayExec) || (owner.mode & 0111);
 }
 
 }  // namespace
 
-Status GenericPermission(const Stat& attr, unsigned want, const Creds& creds) {
-  if ((want & ~BitsFor(attr, creds)) == 0) return {};
-  if (Overrides(attr, want, creds)) return {};
+Status GenericPermission(const Owner& owner, unsigned want, const Creds& creds) {
+  if ((want & ~BitsFor(owner, creds)) == 0) return {};
+  if (Overrides(owner, want, creds)) return {};
   return base::Err(Errno::kAccess);
 }
 
 Status MayAccessInode(Inode& inode, unsigned want, const Creds& creds) {
   if ((want & kMayWrite) && (inode.flags() & kInodeImmutable)) return base::Err(Errno::kPerm);
   if (inode.op_flags() & kHasPermission) return inode.ops().Permission(inode, want, creds);
-  return GenericPermission(TRY(AttrsOf(inode)), want, creds);
+  if (!(inode.op_flags() & kHasGetattr)) return GenericPermission(inode.OwnerNow(), want, creds);
+  return GenericPermission(TRY(inode.ops().Getattr(inode)), want, creds);
 }
 
 Status MayAccess(const Path& path, unsigned want, const Creds& creds) {
@@ -54,6 +55,11 @@ Status MayAccess(const Path& path, unsigned want, const Creds& creds) {
   return MayAccessInode(path.inode(), want, creds);
 }
 
+Result<Owner> OwnerOf(Inode& inode) {
+  if (inode.op_flags() & kHasGetattr) return Owner(TRY(inode.ops().Getattr(inode)));
+  return inode.OwnerNow();
+}
+
 Result<Stat> AttrsOf(Inode& inode) {
   if (inode.op_flags() & kHasGetattr) return inode.ops().Getattr(inode);
   return inode.Attrs();
@@ -63,12 +69,14 @@ Status MayDelete(const Path& dir, Dentry& victim, const Creds& creds) {
   Inode& parent = dir.inode();
   TRY(MayAccessInode(parent, kMayWrite | kMayExec, creds));
   if (parent.flags() & kInodeAppend) return base::Err(Errno::kPerm);
-  const Stat dir_attr = TRY(AttrsOf(parent));
-  const Stat attr = TRY(AttrsOf(victim.inode()));
-  const bool sticky = (dir_attr.mode & S_ISVTX) && attr.uid != creds.uid &&
-                      dir_attr.uid != creds.uid && !creds.Has(Cap::kFowner);
+  if (creds.Has(Cap::kFowner)) {
+    // Sticky directories let him.
+  } else if (const Owner dir_owner = TRY(OwnerOf(parent)); dir_owner.mode & S_ISVTX) {
+    const Owner owner = TRY(OwnerOf(victim.inode()));
+    if (owner.uid != creds.uid && dir_owner.uid != creds.uid) return base::Err(Errno::kPerm);
+  }
   const bool fixed = victim.inode().flags() & (kInodeAppend | kInodeImmutable);
-  if (sticky || fixed) return base::Err(Errno::kPerm);
+  if (fixed) return base::Err(Errno::kPerm);
   return {};
 }
 
@@ -78,7 +86,7 @@ Status MayCreate(const Path& dir, const Creds& creds) {
 }
 
 Status MayHardlink(Inode& inode, const Creds& creds) {
-  const Stat attr = TRY(AttrsOf(inode));
+  const Owner attr = TRY(OwnerOf(inode));
   if (attr.uid == creds.uid || creds.Has(Cap::kFowner)) return {};
   constexpr Mode kSetgidExec = S_ISGID | S_IXGRP;
   const bool safe = IsRegular(attr.mode) && !(attr.mode & S_ISUID) &&

@@ -9,6 +9,7 @@ namespace dentree::vfs {
 
 // Attributes in force: stored, or the file system's when it computes them.
 Result<Stat> AttrsOf(Inode& inode);
+Result<Owner> OwnerOf(Inode& inode);
 
 // May `victim` be taken out of `dir`? kAccess, kPerm (sticky, append-only, immutable).
 Status MayDelete(const Path& dir, Dentry& victim, const Creds& creds);

@@ -140,14 +140,15 @@ Result<FileRef> FdTable::Get(int fd) const {
   return FileRef::Share(slot->file);
 }
 
-RcuPath FdTable::DirRcu(int fd) const {
+void FdTable::DirRcu(int fd, RcuPath& dir) const {
   // A descriptor is closed in the array of that moment: what an older one says no longer counts.
-  for (;;) {
-    const Slots* const slots = slots_.load(std::memory_order_acquire);
+  const Slots* slots = nullptr;
+  do {
+    slots = slots_.load(std::memory_order_acquire);
     const Slot* const slot = At(slots, fd);
-    const RcuPath dir = slot == nullptr ? RcuPath() : slot->dir.Load();
-    if (slots_.load(std::memory_order_acquire) == slots) return dir;
-  }
+    if (slot != nullptr) slot->dir.Load(dir);
+    if (slot == nullptr) dir.dentry = nullptr;
+  } while (slots_.load(std::memory_order_acquire) != slots);
 }
 
 Status FdTable::Close(int fd) {
@@ -210,14 +211,14 @@ Result<WalkContext> Task::Context(int dir, std::string_view path) const {
 }
 
 // The same in an RCU section.
-RcuContext Task::ContextRcu(int dir, std::string_view path) const {
+inline RcuContext Task::ContextRcu(int dir, std::string_view path) const {
   RcuContext context{.root = fs_.RootRcu(), .creds = *creds_};
   if (path.starts_with('/')) {
-    context.start = context.root;
+    fs_.RootRcu().Load(context.start);
   } else if (dir == kAtFdCwd) {
-    context.start = fs_.CwdRcu();
+    fs_.CwdRcu().Load(context.start);
   } else {
-    context.start = fds_.DirRcu(dir);
+    fds_.DirRcu(dir, context.start);
   }
   return context;
 }
@@ -360,16 +361,20 @@ Result<vfs::Stat> Task::Fstat(int fd) { return vfs_.ops().Getattr(TRY(fds_.Get(f
 
 Result<vfs::Stat> Task::StatAt(int dir, std::string_view path, Follow follow) {
   const unsigned flags = follow == Follow::kYes ? unsigned{kWalkFollow} : 0;
-  Result<vfs::Stat> stat;
+  Result<vfs::Stat> stat;  // the one that is returned: attributes are copied once
   RcuOutcome outcome;
   {
     const base::RcuReadGuard guard(vfs_.rcu());
     outcome = StatRcu(vfs_, ContextRcu(dir, path), path, flags, *stat);
   }
-  if (outcome == RcuOutcome::kFound) return stat;
-  if (outcome == RcuOutcome::kMissing) return Err(Errno::kNoEnt);
-  return RetryStale(
-      [&]() -> Result<vfs::Stat> { return vfs_.ops().Getattr(TRY(ResolveRef(dir, path, flags))); });
+  if (outcome == RcuOutcome::kMissing) {
+    stat = Err(Errno::kNoEnt);
+  } else if (outcome == RcuOutcome::kDeclined) {
+    stat = RetryStale([&]() -> Result<vfs::Stat> {
+      return vfs_.ops().Getattr(TRY(ResolveRef(dir, path, flags)));
+    });
+  }
+  return stat;
 }
 
 Status Task::Access(std::string_view path, unsigned want, int dir) {

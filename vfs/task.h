@@ -36,14 +36,14 @@ class RcuPlace {
   explicit RcuPlace(const Path& place) { Store(place); }
   void Store(const Path& place);
   // In an RCU section.
-  RcuPath Load() const {
-    for (;;) {
-      const uint32_t seq = seq_.ReadBegin();
-      RcuPath place{mount_.Load(), dentry_.Load()};
+  void Load(RcuPath& place) const {
+    uint32_t seq;
+    do {
+      seq = seq_.ReadBegin();
+      place.mount = mount_.Load();
+      place.dentry = dentry_.Load();
       if (place.dentry != nullptr) place.seq = Dcache::Sample(*place.dentry);
-      if (!seq_.ReadRetry(seq)) [[likely]]
-        return place;
-    }
+    } while (seq_.ReadRetry(seq));
   }
 
  private:
@@ -60,8 +60,8 @@ class FsContext {
 
   Path root() const;
   Path cwd() const;
-  RcuPath RootRcu() const { return root_.Load(); }
-  RcuPath CwdRcu() const { return cwd_.Load(); }
+  const RcuPlace& RootRcu() const { return root_; }
+  const RcuPlace& CwdRcu() const { return cwd_; }
   Mode umask() const;
   void SetCwd(Path cwd);
   void SetRoot(Path root);
@@ -103,7 +103,7 @@ class FdTable {
   int Install(FileRef file, Room room);
   Result<FileRef> Get(int fd) const;  // kBadF
   // In an RCU section: the directory a descriptor is open on; none: no such descriptor.
-  RcuPath DirRcu(int fd) const;
+  void DirRcu(int fd, RcuPath& dir) const;
   Status Close(int fd);
   Result<int> Dup(int fd, int lowest);
   void CloseAll();

@@ -73,6 +73,17 @@ struct Stat {
   Times times;
 };
 
+// What permission is judged by.
+struct Owner {
+  Mode mode = 0;
+  Uid uid = 0;
+  Gid gid = 0;
+
+  Owner() = default;
+  Owner(Mode m, Uid u, Gid g) : mode(m), uid(u), gid(g) {}
+  Owner(const Stat& attr) : Owner(attr.mode, attr.uid, attr.gid) {}  // NOLINT: a part of it
+};
+
 // What statfs(2) reports.
 struct StatFs {
   uint32_t magic = 0;

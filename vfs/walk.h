@@ -50,9 +50,10 @@ Result<Path> Walk(Vfs& vfs, const WalkContext& context, std::string_view path, u
 // that must be asked, "..", out of a mount, anything that changes meanwhile, any refusal but that
 // there is no such name) it declines, and the caller walks with references.
 
+class RcuPlace;
 struct RcuContext {
-  RcuPath start = {};  // no place: declined
-  RcuPath root = {};   // as WalkContext's
+  RcuPath start = {};    // no place: declined
+  const RcuPlace& root;  // as WalkContext's; read only where a walk needs it
   const Creds& creds;
 };
 enum class RcuOutcome : uint8_t {

@@ -61,12 +61,14 @@ class Rest {
         const Mask& mask = kFirst[size];
         at_ = begin + size + 1;
         if (*at_ == '/') [[unlikely]]
-          SkipSlashes(at_);
+          at_ = SkipSlashes(at_, end_);
         return {begin, size, base::internal::Load8(begin) & mask.word0,
                 base::internal::Load8(begin + 8) & mask.word1};
       }
     }
-    return TakeLastOrLong();
+    const Component component = LastOrLong(begin_, begin, end_);
+    at_ = SkipSlashes(begin + component.size, end_);
+    return component;
   }
 
  private:
@@ -101,45 +103,47 @@ class Rest {
     return tops == 0 ? 0 : uint32_t{1} << std::countr_zero(tops) / 8;
   }
 
-  // On from the end of a component.
-  [[gnu::noinline]] void SkipSlashes(const char* p) {
-    for (at_ = p; at_ != end_ && *at_ == '/';) ++at_;
-  }
+  // What follows takes no Rest, so that a walk's stays in registers.
 
-  // A component that is longer than sixteen bytes, or among the last sixteen.
-  Component TakeLastOrLong() {
-    const char* const begin = at_;
-    const auto left = static_cast<size_t>(end_ - begin);
-    Component component{begin, left, 0, 0};
+  // On from the end of a component.
+  [[gnu::noinline]] static const char* SkipSlashes(const char* p, const char* end) {
+    while (p != end && *p == '/') ++p;
+    return p;
+  }
+  // The component at `at` of a path, longer than sixteen bytes or among the last sixteen.
+  static Component LastOrLong(const char* path, const char* at, const char* end) {
+    const auto left = static_cast<size_t>(end - at);
+    Component component{at, left, 0, 0};
     if (left > Component::kWordBytes) {
-      component.word0 = base::internal::Load8(begin);
-      component.word1 = base::internal::Load8(begin + 8);
-      const void* const slash = std::memchr(begin + 16, '/', left - 16);
-      if (slash != nullptr)
-        component.size = static_cast<size_t>(static_cast<const char*>(slash) - begin);
+      component.word0 = base::internal::Load8(at);
+      component.word1 = base::internal::Load8(at + 8);
+      const void* const slash = std::memchr(at + 16, '/', left - 16);
+      if (slash != nullptr) {
+        component.size = static_cast<size_t>(static_cast<const char*>(slash) - at);
+      }
     } else {
-      LoadTail(left, component);
+      LoadTail(path, end, left, component);
       const uint32_t slashes = SlashesOf(component.word0) | SlashesOf(component.word1) << 8;
       component.size = static_cast<size_t>(std::countr_zero(slashes | uint32_t{1} << left));
       component.word0 &= kFirst[component.size].word0;
       component.word1 &= kFirst[component.size].word1;
     }
-    SkipSlashes(begin + component.size);
     return component;
   }
-  // Fewer than seventeen bytes are left: the end of the path, moved down, if that is long enough.
-  void LoadTail(size_t left, Component& component) const {
+  // The last `left` bytes of a path, at most sixteen: read with those before them, if there are
+  // enough.
+  static void LoadTail(const char* path, const char* end, size_t left, Component& component) {
     using base::internal::Load8;
     using base::internal::LoadPadded;
-    if (end_ - begin_ >= static_cast<ptrdiff_t>(Component::kWordBytes)) {
+    if (end - path >= static_cast<ptrdiff_t>(Component::kWordBytes)) {
       const base::internal::Uint128 words =
-          (base::internal::Uint128{Load8(end_ - 8)} << 64 | Load8(end_ - 16)) >>
+          (base::internal::Uint128{Load8(end - 8)} << 64 | Load8(end - 16)) >>
           8 * (Component::kWordBytes - left);
       component.word0 = static_cast<uint64_t>(words);
       component.word1 = static_cast<uint64_t>(words >> 64);
     } else {
-      component.word0 = LoadPadded(at_, left);
-      component.word1 = left > 8 ? LoadPadded(at_ + 8, left - 8) : 0;
+      component.word0 = LoadPadded(end - left, left);
+      component.word1 = left > 8 ? LoadPadded(end - left + 8, left - 8) : 0;
     }
   }
 
@@ -231,7 +235,7 @@ class RcuWalker {
 
 // Goes on from `place`, unless it changes.
 inline bool RcuWalker::Enter(const RcuPath& place) {
-  at_ = place;
+  at_.mount = place.mount, at_.dentry = place.dentry, at_.seq = place.seq;
   return !Dcache::Stale(*at_.dentry, at_.seq);
 }
 
@@ -244,7 +248,7 @@ bool RcuWalker::MaySearchByMode(const Dentry& dentry, uint32_t flags) const {
   if (!(dir.op_flags() & kHasGetattr)) {
     constexpr Mode kAnyone = S_IXUSR | S_IXGRP | S_IXOTH;
     if ((dir.mode() & kAnyone) == kAnyone) return true;
-    return GenericPermission(dir.Attrs(), kMayExec, context_.creds).has_value();
+    return GenericPermission(dir.OwnerNow(), kMayExec, context_.creds).has_value();
   }
   const std::optional<Stat> attrs = dir.ops().AttrsRcu(dir);
   return attrs && GenericPermission(*attrs, kMayExec, context_.creds);
@@ -281,7 +285,8 @@ bool RcuWalker::MaySearchByMode(const Dentry& dentry, uint32_t flags) const {
     }
     at_.dentry = dir, at_.seq = seq;
     rest_ = rest;
-    last_ = component;
+    last_.begin = component.begin, last_.size = component.size;
+    last_.word0 = component.word0, last_.word1 = component.word1;
     if (rest.empty() && AtEnd()) return true;
     if (!Step(component, false)) return false;
   }
@@ -389,11 +394,15 @@ bool RcuWalker::EnterLink(const RcuPath& link, bool is_last) {
   }
   rest_ = Rest(*target);
   if (!target->starts_with('/')) return Enter(at_);
-  return context_.root.dentry != nullptr && Enter(context_.root);
+  RcuPath root;
+  context_.root.Load(root);
+  return Enter(root);
 }
 
 bool RcuWalker::StepUp() {
-  if (at_.dentry == context_.root.dentry && at_.mount == context_.root.mount) return true;
+  RcuPath root;
+  context_.root.Load(root);
+  if (at_.dentry == root.dentry && at_.mount == root.mount) return true;
   if (at_.dentry == &at_.mount->root()) return false;
   Dentry* const parent = at_.dentry->parent();
   if (parent == nullptr || Dcache::Stale(*at_.dentry, at_.seq)) return false;

@@ -270,13 +270,13 @@ TEST_F(Race, RevivalVersusEvictionKeepsTheInode) {
   SuperBlock& sb = task().Resolve("/r")->mount->sb();
   while (vfs().dcache().Shrink(sb, 10).freed > 0) {
   }
-  const uint64_t created = vfs().icache().stats().created.Value();
+  const uint64_t created = vfs().icache().stats().Sum<&InodeStats::created>();
   auto shrink =
       AsyncUntil("icache:evict:unlocked", [&](Task& t) { return t.vfs().icache().Shrink(sb, 10); });
   ASSERT_OK_AND_ASSIGN(const int fd, task().Open("/r/f", O_RDONLY));
   sync().Release("icache:evict:unlocked");
   EXPECT_EQ(shrink.get().freed, 0u);
-  EXPECT_EQ(vfs().icache().stats().created.Value(), created);
+  EXPECT_EQ(vfs().icache().stats().Sum<&InodeStats::created>(), created);
   EXPECT_OK(task().Fstat(fd));
   vfs().CheckInvariants();
 }
