@@ -15,11 +15,13 @@
 //   }
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace dentree::bench {
@@ -39,6 +41,39 @@ void Keep(const T& value) {
   asm volatile("" : : "r,m"(value) : "memory");
 }
 
+// A second thread that repeats a job, on a processor of its own, while something is measured.
+//
+// Thread safety: none; it belongs to the thread that measures. A job uses nothing that the measured
+// body uses without locks.
+class Companion {
+ public:
+  using Job = std::function<void()>;  // one step, short beside a batch
+
+  // `processor`: Report::other_processor().
+  explicit Companion(int processor);
+  ~Companion();
+  Companion(const Companion&) = delete;
+  Companion& operator=(const Companion&) = delete;
+
+  // Returns once the job has been done for the first time.
+  void Start(const Job& job);
+  // Returns once it is not being done any more.
+  void Stop();
+  // Done so far, by all jobs.
+  uint64_t steps() const { return steps_.load(std::memory_order_acquire); }
+
+ private:
+  enum State : uint32_t { kIdle, kRunning, kEnding };
+
+  void Run();
+
+  Job job_;  // written while the thread is idle
+  alignas(64) std::atomic<State> wanted_{kIdle};
+  std::atomic<bool> idle_{true};
+  alignas(64) std::atomic<uint64_t> steps_{0};
+  std::thread thread_;
+};
+
 // Several ways to do the same thing, measured side by side.
 //
 // Thread safety: none; bodies may use threads of their own.
@@ -51,6 +86,7 @@ class Experiment {
     // Nanoseconds per operation, one per round.
     const std::vector<double>& samples() const { return samples_; }
     double median() const { return Median(samples_); }
+    double min() const;
     double RatioTo(const Contender& peer) const { return MedianOfRatios(samples_, peer.samples_); }
 
    private:
@@ -58,8 +94,13 @@ class Experiment {
     std::string name_;
     std::function<int64_t(uint64_t)> batch_;  // does n operations, returns how many ns they took
     uint64_t operations_ = 1;                 // per batch
+    const Contender* minuend_ = nullptr;      // of a difference, which has no batch
+    const Contender* subtrahend_ = nullptr;
     std::vector<double> samples_;
   };
+
+  // Windows that AddBeside measures for one sample before it gives up: the companion never ran.
+  static constexpr int kMaxWindows = 1000;
 
   explicit Experiment(int rounds) : rounds_(rounds) {}
 
@@ -68,13 +109,22 @@ class Experiment {
   // For operations that need something done between them: `batch(n)` times its n operations itself
   // and returns their nanoseconds.
   const Contender& AddTimed(std::string_view name, std::function<int64_t(uint64_t)> batch);
+  // While `companion` does `job`. A window counts only if the companion advanced in each quarter of
+  // it; others are measured again.
+  const Contender& AddBeside(std::string_view name, Companion& companion, Companion::Job job,
+                             std::function<void(uint64_t)> body);
+  // What `a` took longer than `b`, round by round; both of this experiment.
+  const Contender& AddDifference(std::string_view name, const Contender& a, const Contender& b);
 
   void Run();
 
   const std::deque<Contender>& contenders() const { return contenders_; }
+  // Windows in which the companion stood still.
+  uint64_t windows_lost() const { return windows_lost_; }
 
  private:
   const int rounds_;
+  uint64_t windows_lost_ = 0;
   std::deque<Contender> contenders_;  // a deque, because Add hands out references
 };
 
@@ -99,12 +149,29 @@ std::string GoalLine(std::string_view goal, std::string_view what, double value,
 // Thread safety: none. Lifetime: that of main().
 class Report {
  public:
-  // Exits with 2 and the usage if the arguments are not [--goals] [--rounds N].
-  Report(int argc, char** argv);
+  // A number that the program takes besides.
+  struct Option {
+    std::string_view name;  // "--entries"
+    uint64_t* value;
+  };
+
+  // Exits with 2 and the usage if the arguments are not [--goals] [--rounds N] or of `options`.
+  Report(int argc, char** argv, std::vector<Option> options = {});
 
   int rounds() const { return rounds_; }
+  // A processor for a second thread; -1: there is none.
+  int other_processor() const { return other_processor_; }
 
   void Table(std::string_view title, const Experiment& experiment) const;
+  // Values by row and column.
+  struct Row {
+    std::string name;
+    std::vector<double> values;
+  };
+  void Grid(std::string_view title, const std::vector<std::string>& columns,
+            const std::vector<Row>& rows) const;
+  // A line of text under the tables.
+  void Note(std::string_view text) const;
   // A row of what is not a time: bytes, counts.
   void Value(std::string_view what, double value, std::string_view unit) const;
   void Goal(std::string_view goal, std::string_view what, double value, std::string_view unit,
@@ -112,8 +179,12 @@ class Report {
 
  private:
   enum class Output { kTables, kGoals };
+
+  void PinToOneProcessor();
+
   Output output_ = Output::kTables;
   int rounds_ = 201;
+  int other_processor_ = -1;
 };
 
 }  // namespace dentree::bench

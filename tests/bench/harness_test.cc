@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace dentree::bench {
@@ -87,6 +90,74 @@ TEST(Experiment, TimesWhatItIsNotToldTheTimeOf) {
   });
   experiment.Run();
   EXPECT_GT(loop.median(), 0);
+}
+
+TEST(Experiment, TakesDifferencesRoundByRound) {
+  Experiment experiment(3);
+  int64_t round = 0;
+  const auto& raw = experiment.AddTimed(
+      "raw", [&](uint64_t n) { return (50 + ++round) * static_cast<int64_t>(n); });
+  const auto& floor =
+      experiment.AddTimed("floor", [](uint64_t n) { return 20 * static_cast<int64_t>(n); });
+  const auto& net = experiment.AddDifference("net", raw, floor);
+  experiment.Run();
+  ASSERT_THAT(net.samples(), SizeIs(3));
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(net.samples()[i], raw.samples()[i] - 20);
+}
+
+TEST(Companion, DoesItsJobBetweenStartAndStopOnly) {
+  Companion companion(-1);
+  std::atomic<uint64_t> done = 0;
+  for (int i = 0; i < 3; ++i) {
+    const uint64_t before = done;
+    companion.Start([&done] { ++done; });
+    EXPECT_GT(done, before);
+    companion.Stop();
+    const uint64_t stopped = done;
+    EXPECT_EQ(companion.steps(), stopped);
+    std::this_thread::yield();
+    EXPECT_EQ(done, stopped);
+  }
+}
+
+// A job that can be held up, and a body whose quarters of a window take 30 us at least.
+class HeldJob {
+ public:
+  void Step() {
+    for (; held_; std::this_thread::yield()) blocked_ = true;
+    ++done_;
+  }
+  void Quarter(int windows_to_lose) {
+    const auto start = std::chrono::steady_clock::now();
+    const int quarter = quarters_++ % 4;
+    const bool lose = quarters_ <= 4 * windows_to_lose;
+    const uint64_t before = done_;
+    if (lose && quarter == 0) {
+      for (held_ = true; !blocked_;) std::this_thread::yield();
+    } else if (lose && quarter == 3) {
+      held_ = false;
+      blocked_ = false;
+    }
+    while (!lose && done_ == before) std::this_thread::yield();
+    while (std::chrono::steady_clock::now() - start < std::chrono::microseconds(30)) {
+    }
+  }
+
+ private:
+  std::atomic<bool> held_ = false, blocked_ = false;
+  std::atomic<uint64_t> done_ = 0;
+  int quarters_ = 0;
+};
+
+TEST(Experiment, MeasuresAWindowAgainInWhichTheCompanionStoodStill) {
+  Companion companion(-1);
+  Experiment experiment(5);
+  HeldJob job;
+  const auto& beside = experiment.AddBeside(
+      "x", companion, [&job] { job.Step(); }, [&job](uint64_t) { job.Quarter(3); });
+  experiment.Run();
+  EXPECT_EQ(experiment.windows_lost(), 3u);
+  EXPECT_THAT(beside.samples(), SizeIs(5));
 }
 
 TEST(GoalLine, SaysOkAtTheBoundAndShortBeyondIt) {
