@@ -263,21 +263,27 @@ void* MapZeroed(size_t bytes) {
   return memory;
 }
 
-}  // namespace
-
-Limit::Limit(Layout layout, const std::vector<std::string>& paths) : layout_(layout) {
-  std::unordered_set<std::string_view> names;  // as paths
+// Names as paths from the root on.
+size_t CountNames(const std::vector<std::string>& paths) {
+  std::unordered_set<std::string_view> names;
   for (const std::string_view path : paths) {
     for (size_t end = 0; end != path.npos;) {
       end = path.find('/', end + 1);
       names.insert(path.substr(0, end));
     }
   }
-  const size_t places = std::bit_ceil(std::max<size_t>(2 * names.size(), 64));
+  return names.size();
+}
+
+}  // namespace
+
+Limit::Limit(Layout layout, const std::vector<std::string>& paths, size_t names) : layout_(layout) {
+  if (names == 0) names = CountNames(paths);
+  const size_t places = std::bit_ceil(std::max<size_t>(2 * names, 64));
   tables_.mask = places - 1;
   tables_.shift = static_cast<unsigned>(64 - std::countr_zero(places));
   if (layout == Layout::kEntries) tables_.shift -= std::countr_zero(sizeof(Entry));
-  bytes_ = (layout == Layout::kEntries ? places : names.size() + kRootId + 1) * sizeof(Entry);
+  bytes_ = (layout == Layout::kEntries ? places : names + kRootId + 1) * sizeof(Entry);
   tables_.entries = static_cast<Entry*>(MapZeroed(bytes_));
   if (layout == Layout::kSlots) {
     slot_bytes_ = places * sizeof(uint64_t);
@@ -287,7 +293,7 @@ Limit::Limit(Layout layout, const std::vector<std::string>& paths) : layout_(lay
   tables_.key[1] = 0xbb67ae8584caa73b;
   for (int tries = 0; tries < kKeys; ++tries) {
     Fill(paths);
-    if (displaced_ == 0 || names.size() > kFewNames) return;
+    if (displaced_ == 0 || names > kFewNames) return;
     tables_.key[0] *= kMultiplier;
   }
 }
@@ -319,6 +325,7 @@ uint64_t Limit::Insert(uint64_t parent, std::string_view text) {
                                                      : InSlots::Find(tables_, parent, name);
   if (found != 0) return found;
   const uint64_t id = ++entries_;
+  CHECK(2 * (id - kRootId) <= tables_.mask + 1, "more names than announced");
   const uint64_t place = (HashOf(tables_, name) ^ parent) * kMultiplier;
   const Entry entry{parent, name.head, name.tail, name.size, id};
   if (layout_ == Layout::kEntries) {

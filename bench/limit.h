@@ -29,7 +29,8 @@ class Limit {
 
   // Knows these paths, each from "/" on, and every directory on their way. The table is at most
   // half full; with few names each stands where it is looked for first.
-  Limit(Layout layout, const std::vector<std::string>& paths);
+  // `names`: how many names these are, if that is known.
+  Limit(Layout layout, const std::vector<std::string>& paths, size_t names = 0);
   ~Limit();
   Limit(const Limit&) = delete;
   Limit& operator=(const Limit&) = delete;

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -22,34 +21,30 @@
 #include "bench/limit.h"
 #include "bench/peer_llvm.h"
 #include "bench/tmpfs.h"
+#include "bench/tree.h"
 #include "fixture/remote_fs.h"
 #include "os/os.h"
-#include "ramfs/ramfs.h"
 
 namespace dentree {
 namespace {
 
 using bench::AtLeast;
 using bench::AtMost;
+using bench::Chain;
 using bench::Companion;
 using bench::Experiment;
+using bench::FileAt;
+using bench::MissingAt;
+using bench::NewAt;
+using bench::Ours;
 using bench::Pace;
 using bench::Paths;
+using bench::SiblingAt;
+using bench::StatOf;
 using Contender = Experiment::Contender;
 
 constexpr int kDepths[] = {1, 2, 4, 6, 8};
 constexpr int kDepth = 6;  // of the goals
-
-// --- The tree: a chain of directories, on each level of it a few files ---
-
-std::string Chain(int directories) {
-  std::string path;
-  for (int i = 1; i <= directories; ++i) path += absl::StrFormat("/dir%05d", i);
-  return path;
-}
-std::string FileAt(int depth) { return Chain(depth - 1) + "/file0001"; }
-std::string SiblingAt(int depth) { return Chain(depth - 1) + "/file0002"; }
-std::string MissingAt(int depth) { return Chain(depth - 1) + "/none0001"; }
 
 constexpr int kMany = 2000;
 // Paths of 6 components, in a random order.
@@ -74,45 +69,7 @@ std::vector<std::string> Files() {
   return files;
 }
 
-// Calls mkdir(path) for each directory on the way to the files, once, parents first.
-template <class Mkdir>
-void ForEachDirectory(const std::vector<std::string>& files, Mkdir mkdir) {
-  std::map<std::string, bool> made;
-  for (const std::string& file : files) {
-    for (size_t end = file.find('/', 1); end != file.npos; end = file.find('/', end + 1)) {
-      made.emplace(file.substr(0, end), true);
-    }
-  }
-  for (const auto& [path, unused] : made) mkdir(path);
-}
-
 // --- Contenders ---
-
-class Ours {
- public:
-  explicit Ours(const std::vector<std::string>& files) {
-    vfs->RegisterType(ramfs::Type());
-    CHECK(vfs->MountRoot("ramfs", "").has_value());
-    task = std::make_unique<vfs::Task>(*vfs, vfs::Creds::Root());
-    ForEachDirectory(files,
-                     [&](const std::string& path) { CHECK(task->Mkdir(path, 0755).has_value()); });
-    for (const std::string& file : files) {
-      CHECK(task->Mknod(file, S_IFREG | 0644, 0).has_value());
-    }
-  }
-  ~Ours() {
-    task.reset();
-    vfs->Shutdown();
-  }
-
-  std::unique_ptr<vfs::Vfs> vfs = vfs::Vfs::Create();
-  std::unique_ptr<vfs::Task> task;
-};
-
-uint64_t StatOf(vfs::Task& task, std::string_view path) {
-  const auto stat = task.Stat(path);
-  return stat ? stat->ino : 0;
-}
 
 struct SameText {
   using is_transparent = void;
@@ -144,7 +101,7 @@ class Walks {
   explicit Walks(bench::Report& report) : report_(report) {
     uint64_t ino = 0;
     if (tmpfs_) {
-      ForEachDirectory(files_, [&](const std::string& path) { tmpfs_.Mkdir(path); });
+      bench::ForEachDirectory(files_, [&](const std::string& path) { tmpfs_.Mkdir(path); });
     }
     for (const std::string& file : files_) {
       unordered_[file].ino = flat_[file].ino = ++ino;
@@ -255,17 +212,23 @@ void Walks::Machine() {
                                    : "LLVM's development files are not installed"));
 }
 
-double Slope(const std::vector<double>& depths, const std::vector<double>& ns) {
-  const auto mean = [](const std::vector<double>& v) {
-    return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
-  };
-  const double x = mean(depths), y = mean(ns);
-  double covariance = 0, variance = 0;
-  for (size_t i = 0; i < depths.size(); ++i) {
-    covariance += (depths[i] - x) * (ns[i] - y);
-    variance += (depths[i] - x) * (depths[i] - x);
+// Nanoseconds per component: of each round the line that fits its samples best, and of these slopes
+// the median.
+double Slope(const std::vector<double>& depths, const std::vector<const Contender*>& contenders) {
+  const double mean =
+      std::accumulate(depths.begin(), depths.end(), 0.0) / static_cast<double>(depths.size());
+  double variance = 0;
+  for (const double depth : depths) variance += (depth - mean) * (depth - mean);
+  std::vector<double> slopes(contenders.front()->samples().size());
+  for (size_t round = 0; round < slopes.size(); ++round) {
+    for (size_t i = 0; i < depths.size(); ++i) {
+      slopes[round] += (depths[i] - mean) * contenders[i]->samples()[round] / variance;
+    }
   }
-  return covariance / variance;
+  return bench::Median(std::move(slopes));
+}
+double Slope(const std::vector<const Contender*>& contenders) {
+  return Slope({std::begin(kDepths), std::end(kDepths)}, contenders);
 }
 
 // One table: each way at each depth, all in one experiment.
@@ -287,7 +250,7 @@ void Walks::Grid(std::string_view title, std::string (*path_at)(int), bool goals
   for (size_t way = 0; way < ways_.size(); ++way) {
     Row& row = rows.emplace_back(Row{ways_[way].name, {}});
     for (const Contender* contender : by_way[way]) row.values.push_back(contender->median());
-    row.values.push_back(Slope({std::begin(kDepths), std::end(kDepths)}, row.values));
+    row.values.push_back(Slope(by_way[way]));
     row.values.push_back(by_way[way][3]->min());
     row.values.push_back(by_way[kOurs][3]->RatioTo(*by_way[way][3]));
     if (ways_[way].name.starts_with("tmpfs")) {
@@ -339,10 +302,7 @@ void Walks::HotGoals(const std::vector<std::vector<const Contender*>>& by_way,
   report_.Goal("G2", "hot stat d6, latency, over LIMIT",
                by_way[kOursLatency][kAt6]->RatioTo(*by_way[kLimitLatency][kAt6]), "x",
                AtMost(1.35));
-  std::vector<double> medians;
-  for (const Contender* contender : by_way[kOurs]) medians.push_back(contender->median());
-  report_.Goal("G3", "slope per component, ramfs",
-               Slope({std::begin(kDepths), std::end(kDepths)}, medians), "ns", AtMost(4.5));
+  report_.Goal("G3", "slope per component, ramfs", Slope(by_way[kOurs]), "ns", AtMost(4.5));
 }
 
 void Walks::ByDepth() {
@@ -402,8 +362,7 @@ std::vector<Walks::Beside> Walks::Writers(vfs::Task& task) const {
       for (int i = 0; i < 64; ++i) CHECK(task.Stat(path).has_value());
     };
   };
-  const std::string directory = Chain(kDepth - 1);
-  const std::string fresh = directory + "/new00001";
+  const std::string fresh = NewAt(kDepth);
   return {
       {"stat of the same path", reads(FileAt(kDepth)), 1.05, false},
       {"stat of a sibling", reads(SiblingAt(kDepth)), 1.05, false},
@@ -475,7 +434,7 @@ void Walks::KernelTwoThreads() {
       CHECK(::renameat(dir, to.c_str(), dir, from.c_str()) == 0);
     };
   };
-  const std::string fresh = Chain(kDepth - 1) + "/new00001";
+  const std::string fresh = NewAt(kDepth);
   Companion companion(report_.other_processor());
   Experiment experiment(report_.rounds());
   const Contender& alone = experiment.Add("alone", body);
@@ -514,7 +473,7 @@ void Walks::Tracefs() {
   std::vector<std::unique_ptr<Paths>> paths;
   Experiment experiment(report_.rounds());
   std::vector<const Contender*> contenders;
-  std::vector<double> depths, medians;
+  std::vector<double> depths;
   std::string path;
   for (const std::string& name : names) {
     path += (path.empty() ? "" : "/") + name;
@@ -526,12 +485,9 @@ void Walks::Tracefs() {
     }));
   }
   experiment.Run();
-  for (const Contender* contender : contenders) {
-    depths.push_back(static_cast<double>(depths.size() + 1));
-    medians.push_back(contender->median());
-  }
+  for (size_t i = 1; i <= names.size(); ++i) depths.push_back(static_cast<double>(i));
   report_.Table("hot stat in tracefs, one path, throughput", experiment);
-  const double slope = Slope(depths, medians);
+  const double slope = Slope(depths, contenders);
   report_.Value("slope per component", slope, "ns");
   report_.Goal("G3", "slope per component, tracefs", slope, "ns", AtMost(4.5));
 }
@@ -555,7 +511,7 @@ void Walks::Negatives() {
   fixture::RemoteFs remote;
   const std::vector<std::string> files = {Chain(kDepth - 1) + "/file0001"};
   remote.Make({fixture::Text(files[0], "")});
-  Ours world({});
+  const Ours world;
   world.vfs->RegisterType(remote.Type());
   CHECK(world.task->Mkdir("/r", 0755).has_value());
   CHECK(world.task->Mount("bench", "/r", "remote", "").has_value());
