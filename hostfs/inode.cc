@@ -125,7 +125,8 @@ class DirOps final : public HostOps {
   }
 
   Validity RevalidateMissing(const Inode& dir, const Name& /*name*/,
-                             uint32_t age_ms) const override {
+                             uint32_t asked_ms) const override {
+    const uint32_t age_ms = vfs::MonotonicMs(SuperOf(dir).Now()) - asked_ms;
     return SuperOf(dir).FreshAge(age_ms) ? Validity::kValid : Validity::kStale;
   }
 

@@ -54,6 +54,15 @@ class File {
   Result<size_t> ReadNowait(std::span<std::byte> out, std::optional<uint64_t> pos, Waiter* waiter);
   Result<size_t> WriteNowait(std::span<const std::byte> in, std::optional<uint64_t> pos,
                              Waiter* waiter);
+  // --- for a request loop whose io_uring moves the data (host_move.cc) ---
+  std::optional<int> HostFd() { return path_only() ? std::nullopt : ops_->HostFd(*this); }
+  // `want` is kMayRead or kMayWrite. Where the bytes are: `pos`, or (nothing) the position. kAgain:
+  // only a thread that may wait can do it (Read, Write).
+  Result<uint64_t> BeginHostMove(unsigned want, std::optional<uint64_t> pos);
+  // `n` bytes were moved at what BeginHostMove answered: so moves the position, if it was used. Two
+  // at once at the position are as with io_uring: the second may begin where the first did.
+  void EndHostMove(unsigned want, std::optional<uint64_t> pos, uint64_t began, size_t n);
+
   Result<uint64_t> Seek(int64_t offset, Whence whence);
   Status Readdir(DirSink& sink);  // from the position on; moves it
   Status Truncate(uint64_t size);

@@ -42,6 +42,11 @@ Validity InodeOps::Revalidate(const Inode&, const Dentry&) const { return Validi
 
 Validity InodeOps::AskAgain(Inode&, Dentry&) const { return Validity::kStale; }
 
+std::optional<int> FileOps::HostFd(File&) const { return std::nullopt; }
+void FileOps::HostWrote(File&) const {}
+
+std::optional<Stat> InodeOps::AttrsNowait(Inode&) const { return std::nullopt; }
+
 Validity InodeOps::RevalidateMissing(const Inode&, const Name&, uint32_t) const {
   return Validity::kValid;
 }

@@ -82,9 +82,14 @@ class InodeOps {
   // After kAsk: asks whoever knows, and may block. The child is referenced; the directory's
   // semaphore is held for writing or no lock is. kValid or kStale; default: stale.
   virtual Validity AskAgain(Inode& dir, Dentry& child) const;
-  // As Revalidate, for a name that is cached as missing since `age_ms` (rounded so that it is never
-  // too young; modulo 2^32). Never kAsk: what is stale is looked up again. Default: valid.
-  virtual Validity RevalidateMissing(const Inode& dir, const Name& name, uint32_t age_ms) const;
+  // As Revalidate, for a name that was missing when the file system was asked at `asked_ms`
+  // (MonotonicMs). Never kAsk: what is stale is looked up again. Default: valid.
+  virtual Validity RevalidateMissing(const Inode& dir, const Name& name, uint32_t asked_ms) const;
+
+  // The attributes in force, if they are at hand: must not block. Asked only in a super block with
+  // kSbMayBlock, by walks that must not wait, which judge the right to search by them. Default:
+  // nothing, and a thread that may wait walks.
+  virtual std::optional<Stat> AttrsNowait(Inode& inode) const;
 
   // --- RCU mode ---
   // Asked inside an RCU section about an inode that may be dying: no reference, no lock, nothing
@@ -135,6 +140,12 @@ class FileOps {
   virtual Status Fsync(File& file) const;     // default: succeeds
   virtual Result<uint64_t> Ioctl(File& file, unsigned cmd, uint64_t arg) const;  // kNotTy
   virtual Status Truncate(File& file, uint64_t size) const;  // default: Setattr of the inode
+
+  // A descriptor of the process's, open as long as the file is, whose data are the file's at the
+  // same positions. A request loop then lets its io_uring move them (IORING_OP_READ, WRITE) instead
+  // of calling Read and Write, and calls HostWrote, which must not block, when it has written.
+  virtual std::optional<int> HostFd(File& file) const;  // default: none
+  virtual void HostWrote(File& file) const;             // default: nothing to do
 
  protected:
   constexpr FileOps() = default;

@@ -58,11 +58,14 @@ SuperBlock::SuperBlock(Vfs& vfs, Init init)
       flags_(init.flags),
       dentry_shrinker_(*this),
       inode_shrinker_(*this) {
+  if (Has(kSbMayBlock)) vfs.may_block_.fetch_add(1, std::memory_order_relaxed);
   dentry_registration_.emplace(vfs.memory(), dentry_shrinker_);
   inode_registration_.emplace(vfs.memory(), inode_shrinker_);
 }
 
-SuperBlock::~SuperBlock() = default;
+SuperBlock::~SuperBlock() {
+  if (Has(kSbMayBlock)) vfs_.may_block_.fetch_sub(1, std::memory_order_relaxed);
+}
 
 void SuperBlock::SetFlag(SuperFlags flag, bool on) {
   if (on) {

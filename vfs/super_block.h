@@ -34,6 +34,8 @@ enum SuperFlags : uint32_t {
   kSbNoInodeCache = 1 << 4,   // an inode dies with its last reference
   kSbNoExec = 1 << 5,
   kSbNoDev = 1 << 6,
+  kSbMayBlock = 1 << 7,  // its operations may wait long (for a host, a network): a request loop has
+                         // other threads call them; needs kSbRevalidate
 };
 
 // Options on their way into a super block. One context serves one mount or one remount.

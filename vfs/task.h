@@ -220,6 +220,18 @@ class Task {
   // Whole directory without "." and "..", in the directory's order.
   Result<std::vector<DirEntry>> ListDir(std::string_view path, int dir = kAtFdCwd);
 
+  // --- for a request loop, which must not wait (task_nowait.cc) ---
+
+  // As StatAt and Fstat; kAgain where they would have to ask a file system that may block
+  // (kSbMayBlock).
+  Result<vfs::Stat> StatAtNowait(int dir, std::string_view path, Follow follow) const;
+  Result<vfs::Stat> FstatNowait(int fd) const;
+  // Would the call, as things are now, have to ask such a file system? Open; mkdir, rmdir, unlink;
+  // what is done with an open file. False too if it will fail for another reason.
+  bool OpenWouldBlock(int dir, std::string_view path, OpenFlags flags) const;
+  bool ChangeWouldBlock(int dir, std::string_view path) const;
+  bool FileWouldBlock(int fd) const;
+
   // The place a path names, for callers of Ops.
   Result<Path> Resolve(std::string_view path, Follow follow = Follow::kYes, int dir = kAtFdCwd);
 
@@ -233,6 +245,8 @@ class Task {
   Result<Path> ResolveAt(int dir, std::string_view path, unsigned flags) const;
   Result<Path> ResolveRef(int dir, std::string_view path, unsigned flags) const;
   Result<Parent> ParentAt(int dir, std::string_view path) const;
+  Result<Parent> ParentNowait(int dir, std::string_view path) const;
+  Result<vfs::Stat> AttrsNowait(const Path& place) const;
   Status CheckNoSlash(const Parent& parent);
   Result<FileRef> OpenOrCreate(int dir, std::string_view path, OpenFlags flags, Mode mode);
   Status SetattrAt(std::string_view path, Follow follow, const SetAttr& attr);

@@ -74,6 +74,9 @@ class Vfs {
   base::Sharded<WalkStats>& walk_stats() { return walk_stats_; }
   mm::ObjectCache<File>& files() { return files_; }
 
+  // Is there a super block whose file system may block (kSbMayBlock)?
+  bool may_block() const { return may_block_.load(std::memory_order_relaxed) != 0; }
+
   // --- caches, as echo 1..3 > /proc/sys/vm/drop_caches ---
   void DropCaches();
 
@@ -107,6 +110,7 @@ class Vfs {
   std::vector<std::unique_ptr<FileSystemType>> types_ DT_GUARDED_BY(types_mutex_);
   std::vector<std::string> busy_unmounts_ DT_GUARDED_BY(types_mutex_);
   std::atomic<DevId> next_dev_{1};
+  std::atomic<int32_t> may_block_{0};  // super blocks
   mm::ObjectCache<File> files_;
   MountTree mounts_;
   base::Sharded<WalkStats> walk_stats_;

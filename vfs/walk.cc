@@ -14,20 +14,41 @@ namespace {
 constexpr std::string_view kDot = ".";
 constexpr std::string_view kDotDot = "..";
 
+// Whether the file system may be asked, which may block.
+enum class Ask : uint8_t { kNo, kYes };
+
+Ask MayAsk(const SuperBlock& sb, unsigned flags) {
+  const bool no_block = (flags & kWalkNoBlock) && sb.Has(kSbMayBlock);
+  return no_block || (flags & kWalkCached) ? Ask::kNo : Ask::kYes;
+}
+
+// The same for what is asked about an inode, which only some answer from elsewhere than memory.
+Ask MayAsk(const Inode& inode, unsigned flags) {
+  return inode.sb().Has(kSbMayBlock) ? MayAsk(inode.sb(), flags) : Ask::kYes;
+}
+
+Status MaySearch(Inode& dir, unsigned flags, const Creds& creds) {
+  if (MayAsk(dir, flags) == Ask::kYes) return MayAccessInode(dir, kMayExec, creds);
+  const std::optional<Stat> attrs = dir.ops().AttrsNowait(dir);
+  if (!attrs) return base::Err(Errno::kAgain);
+  return GenericPermission(*attrs, kMayExec, creds);
+}
+
 // Is what the dcache says still true? Asked only where names change without us.
-bool StillValid(const Dentry& dir, const Dcache::Answer& answer, const Name& name) {
+bool StillValid(const Dentry& dir, const Dcache::Answer& answer, const Name& name, Ask ask) {
   Inode& inode = dir.inode();
   switch (answer.kind) {
     case Dcache::Found::kPositive: {
       if (!(answer.dentry->flags() & kDentryRevalidate)) return true;
       Validity validity = inode.ops().Revalidate(inode, *answer.dentry);
-      if (validity == Validity::kAsk) validity = inode.ops().AskAgain(inode, *answer.dentry);
+      if (validity == Validity::kAsk && ask == Ask::kYes) {
+        validity = inode.ops().AskAgain(inode, *answer.dentry);
+      }
       return validity == Validity::kValid;
     }
     case Dcache::Found::kNegative: {
       if (!inode.sb().Has(kSbRevalidate)) return true;
-      const uint32_t age_ms = MonotonicMs(inode.vfs().clock().MonotonicNs()) - answer.asked_ms;
-      return inode.ops().RevalidateMissing(inode, name, age_ms) == Validity::kValid;
+      return inode.ops().RevalidateMissing(inode, name, answer.asked_ms) == Validity::kValid;
     }
     case Dcache::Found::kMiss:
       break;
@@ -41,9 +62,11 @@ Result<DentryRef> Take(Dcache::Answer answer) {
   return std::move(answer.dentry);
 }
 
-Result<DentryRef> LookupChild(Vfs& vfs, Dentry& dir, const Name& name) {
+Result<DentryRef> LookupChild(Vfs& vfs, Dentry& dir, const Name& name, unsigned flags) {
   Dcache::Answer answer = vfs.dcache().Lookup(dir, name);
-  if (StillValid(dir, answer, name)) return Take(std::move(answer));
+  const Ask ask = MayAsk(dir.sb(), flags);
+  if (StillValid(dir, answer, name, ask)) return Take(std::move(answer));
+  if (ask == Ask::kNo) return base::Err(Errno::kAgain);
   // Judged once more under the semaphore: a rename of ours may be between the file system and the
   // dcache. What is wrong then is forgotten there, and what is mounted on it once the lock is gone.
   const DentryRef suspect = std::move(answer.dentry);
@@ -142,7 +165,7 @@ Status Walker::WalkPrefix() {
     trailing_slash = rest_.trailing_slash();
     if (last.empty()) return {};  // "/" alone
     if (!at.dentry->is_dir()) return base::Err(Errno::kNotDir);
-    TRY(MayAccessInode(at.inode(), kMayExec, context_.creds));
+    TRY(MaySearch(at.inode(), flags_, context_.creds));
     if (last.size() > kNameMax) return base::Err(Errno::kNameTooLong);
     if (AtEnd()) return {};
     TRY(Step(last, Follow::kYes, false));
@@ -153,7 +176,7 @@ Status Walker::Step(std::string_view name, Follow follow, bool is_last) {
   if (name == kDot) return {};
   if (name == kDotDot) return StepUp();
   const Name hashed(vfs_.hash_key(), name);
-  DentryRef child = TRY(LookupChild(vfs_, *at.dentry, hashed));
+  DentryRef child = TRY(LookupChild(vfs_, *at.dentry, hashed, flags_));
   Path next{at.mount, std::move(child)};
   if (next.dentry->type() == FileType::kSymlink) {
     if (follow == Follow::kYes) return EnterLink(std::move(next), is_last);
@@ -192,6 +215,7 @@ Status Walker::ProtectedLink(const Path& link) const {
 Status Walker::EnterLink(Path link, bool is_last) {
   if (++links_ > kMaxSymlinks || (flags_ & kWalkNoSymlinks)) return base::Err(Errno::kLoop);
   TRY(ProtectedLink(link));
+  if (MayAsk(link.inode(), flags_) == Ask::kNo) return base::Err(Errno::kAgain);
   std::string target = TRY(link.inode().ops().Readlink(link.inode()));
   if (target.empty()) return base::Err(Errno::kNoEnt);
   // A slash after the link asks for a directory wherever it leads.
@@ -224,7 +248,7 @@ Result<DentryRef> LookupLocked(Vfs& vfs, Dentry& dir, const Name& name) {
   // changes.
   if (inode.dead() || dir.unhashed()) return base::Err(Errno::kNoEnt);
   Dcache::Answer answer = vfs.dcache().Lookup(dir, name);
-  if (StillValid(dir, answer, name)) return Take(std::move(answer));
+  if (StillValid(dir, answer, name, Ask::kYes)) return Take(std::move(answer));
   if (answer.kind == Dcache::Found::kPositive) vfs.dcache().Forget(*answer.dentry);
   if (answer.kind == Dcache::Found::kNegative) vfs.dcache().ForgetNegative(dir, name);
   SYNC_POINT(vfs.sync_points(), "walk:lookup:slow");
@@ -283,9 +307,9 @@ Result<Parent> WalkParent(Vfs& vfs, const WalkContext& context, std::string_view
 Result<Path> WalkChild(Vfs& vfs, const Path& dir, std::string_view name, const Creds& creds,
                        unsigned flags) {
   if (!dir.dentry->is_dir()) return base::Err(Errno::kNotDir);
-  TRY(MayAccessInode(dir.inode(), kMayExec, creds));
+  TRY(MaySearch(dir.inode(), flags, creds));
   if (name.size() > kNameMax) return base::Err(Errno::kNameTooLong);
-  DentryRef found = TRY(LookupChild(vfs, *dir.dentry, Name(vfs.hash_key(), name)));
+  DentryRef found = TRY(LookupChild(vfs, *dir.dentry, Name(vfs.hash_key(), name), flags));
   Path child{dir.mount, std::move(found)};
   if (!(flags & kWalkNoMount)) TRY(CrossMounts(vfs, child, flags));
   return child;

@@ -31,12 +31,14 @@ enum WalkFlags : unsigned {
   kWalkDirectory = 1 << 1,  // the result must be a directory (kNotDir)
   kWalkEmptyPath = 1 << 2,  // "" is the start itself (kNoEnt otherwise)
   kWalkNoMount = 1 << 3,    // do not step onto what is mounted on the last component (umount)
+  kWalkNoBlock = 1 << 4,    // kAgain instead of asking a file system that may block (kSbMayBlock)
   // openat2's RESOLVE_*: values as there, shifted.
   kWalkNoXdev = 1 << 8,
   kWalkNoMagicLinks = 1 << 9,
   kWalkNoSymlinks = 1 << 10,
   kWalkBeneath = 1 << 11,
   kWalkInRoot = 1 << 12,
+  kWalkCached = 1 << 13,  // kAgain instead of asking any file system what a name means
 };
 
 // The place that `path` names. Errors are Linux's, in its order: kNameTooLong, kNoEnt, kNotDir,

@@ -23,7 +23,8 @@
 namespace dentree::vfs {
 namespace {
 
-constexpr unsigned kUnderstood = kWalkFollow | kWalkDirectory | kWalkNoMount;
+constexpr unsigned kUnderstood =
+    kWalkFollow | kWalkDirectory | kWalkNoMount | kWalkNoBlock | kWalkCached;
 
 // A component of a path, with its first sixteen bytes as words.
 struct Component {

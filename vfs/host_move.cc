@@ -1,0 +1,34 @@
+// Reads and writes of data that a host's descriptor has, made by a request loop's io_uring.
+#include "vfs/file.h"
+#include "vfs/vfs.h"
+
+namespace dentree::vfs {
+
+Result<uint64_t> File::BeginHostMove(unsigned want, std::optional<uint64_t> pos) {
+  const bool writes = want & kMayWrite;
+  if (writes && writable()) {
+    // Where an append ends only the host knows, and taking set-id bits away is a change of its own.
+    if (!pos && (flags() & O_APPEND)) return base::Err(Errno::kAgain);
+    const bool strips = (inode().mode() & (S_ISUID | S_ISGID)) && !creds().Has(Cap::kFsetid);
+    if (strips) return base::Err(Errno::kAgain);
+  }
+  uint64_t at;
+  if (pos) {
+    at = *pos;
+  } else {
+    base::MutexLock lock(pos_mutex_);
+    at = pos_;
+  }
+  TRY(writes ? MayWrite(at) : MayRead(at));
+  return at;
+}
+
+void File::EndHostMove(unsigned want, std::optional<uint64_t> pos, uint64_t began, size_t n) {
+  if (!pos) {
+    base::MutexLock lock(pos_mutex_);
+    pos_ = began + n;
+  }
+  if (want & kMayWrite) ops_->HostWrote(*this);
+}
+
+}  // namespace dentree::vfs
