@@ -163,6 +163,10 @@ class RegularFileOps final : public HostFileOps {
     return FileOps::Seek(file, offset, vfs::Whence::kSet);
   }
 
+  std::optional<int> HostFd(File& file) const override { return FdOf(file); }
+  // Whoever asks for the attributes next has them read.
+  void HostWrote(File& file) const override { HostSuper::Expire(file.inode()); }
+
   Status Truncate(File& file, uint64_t size) const override {
     Inode& inode = file.inode();
     base::WriteLock lock(inode.sem());
@@ -175,7 +179,7 @@ class RegularFileOps final : public HostFileOps {
   // After a change of ours: whoever changed it sees it. The inode's semaphore is held for writing.
   static void Reread(File& file) {
     HostSuper& sb = SuperOf(file.inode());
-    const int64_t now = sb.Now();
+    const int64_t now = sb.AskingNow();
     const Result<HostStat> stat = sb.calls().Stat(FdOf(file));
     if (stat) {
       HostSuper::Store(file.inode(), *stat, now);

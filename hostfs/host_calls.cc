@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -235,6 +236,34 @@ Status HostCalls::Fsync(int fd) const { return Done(::fsync(fd)); }
 
 Result<size_t> HostCalls::Getdents(int fd, std::span<std::byte> out) const {
   return static_cast<size_t>(TRY(Check(::getdents64(fd, out.data(), out.size()))));
+}
+
+// --- notification ----------------------------------------------------------------------------
+
+Result<Fd> HostCalls::OpenNotify() {
+  const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (fd < 0) return Err(LastError());
+  return Fd(fd);
+}
+
+Result<int> HostCalls::AddWatch(int notify, int dir) {
+  // inotify takes a path; a descriptor's name in /proc leads to the very directory.
+  constexpr uint32_t kChanges = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB |
+                                IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF;
+  const std::string name = absl::StrFormat("/proc/self/fd/%d", dir);
+  const int watch = ::inotify_add_watch(notify, name.c_str(),
+                                        kChanges | IN_ONLYDIR | IN_EXCL_UNLINK | IN_MASK_CREATE);
+  if (watch < 0) return Err(LastError());
+  return watch;
+}
+
+void HostCalls::RemoveWatch(int notify, int watch) { (void)::inotify_rm_watch(notify, watch); }
+
+Result<size_t> HostCalls::ReadEvents(int notify, std::span<std::byte> out) {
+  const ssize_t n = ::read(notify, out.data(), out.size());
+  if (n >= 0) return static_cast<size_t>(n);
+  if (LastError() == Errno::kAgain) return 0;
+  return Err(LastError());
 }
 
 void HostCalls::Delay(int64_t ns) {

@@ -110,6 +110,14 @@ class HostCalls {
   // linux_dirent64 records from the descriptor's position on; 0 at the end.
   Result<size_t> Getdents(int fd, std::span<std::byte> out) const;
 
+  // --- notification (inotify); not counted as calls ---
+  static Result<Fd> OpenNotify();
+  // Has `notify` tell of changes in a directory: its watch descriptor. kExist: it does already.
+  static Result<int> AddWatch(int notify, int dir);
+  static void RemoveWatch(int notify, int watch);
+  // Whole inotify_events; nothing: none are there.
+  static Result<size_t> ReadEvents(int notify, std::span<std::byte> out);
+
   // At least `ns` pass.
   static void Delay(int64_t ns);
 

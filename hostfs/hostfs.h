@@ -14,8 +14,10 @@
 // another object under the same name is another inode, and two names of one object are one.
 // Symlinks are shown as they are; a walk follows them in the tree in which it is under way.
 //
-// The host changes without telling. What it answered, names, misses and attributes alike, is
-// believed for `ttl` of the Vfs's monotonic clock and then asked again when somebody needs it.
+// What the host answered, names, misses and attributes alike, is believed for `ttl` of the Vfs's
+// monotonic clock and then asked again when somebody needs it. Of changes in directories in which a
+// name was asked the host tells before that (inotify), where it can: they are seen within
+// kListenNs. Not every file system tells, and not of changes by names elsewhere.
 //
 // Rights: a caller needs those that the shown owner, group and mode give it, and the process those
 // that the host wants. What is created belongs to the process's user, and its umask applies as well
@@ -25,6 +27,7 @@
 //     rw           may be written; without it the mount is read-only
 //     ttl=N        seconds for which an answer is believed (ttl=250ms: milliseconds); default 1,
 //                  0 asks the host each time, at most kMaxTtlMs
+//     notify=on, notify=off   whether the host is asked to tell of changes; default on
 //     delay_ns=N   each question about a name takes at least so long: for experiments; default 0,
 //                  at most kMaxDelayNs
 //
@@ -51,6 +54,11 @@ inline constexpr int64_t kMaxDelayNs = 10'000'000'000;
 // Files and directories of one type open at once; each holds one descriptor of the process's, a
 // directory also a buffer of 32 KiB. kNFile beyond.
 inline constexpr int64_t kDefaultMaxOpen = 512;
+// Directories of one type watched at once; each counts against fs.inotify.max_user_watches. The
+// others are not, and their changes are seen when the ttl is over.
+inline constexpr int64_t kDefaultMaxWatches = 1024;
+// How often events are looked for at most: what the host changes is seen this much later.
+inline constexpr int64_t kListenNs = 1'000'000;
 // Names tried to find an object that nobody has open, when more than one is cached.
 inline constexpr size_t kMaxNamesTried = 4;
 
@@ -66,6 +74,12 @@ struct Stats {
   base::Counter open_refused;  // beyond max_open
   base::Gauge open;
   base::HighWater open_max;
+  base::Gauge watches;
+  base::HighWater watches_max;
+  base::Counter watch_refused;    // beyond max_watches, or by the host
+  base::Counter events;           // of watched directories
+  base::Counter event_overflows;  // events were lost: all that was believed was forgotten
+  base::Counter event_reads;      // system calls that looked for events
 };
 inline constexpr auto kStatFields = base::Fields(
     base::F<&Stats::calls>("calls", "System calls that ask or change something on the host",
@@ -86,7 +100,18 @@ inline constexpr auto kStatFields = base::Fields(
                                   base::StatKind::kCumulative),
     base::F<&Stats::open>("open", "Open files and directories", base::StatKind::kInstant),
     base::F<&Stats::open_max, &Stats::open>("open_max", "Most open files and directories",
-                                            base::StatKind::kHighWater));
+                                            base::StatKind::kHighWater),
+    base::F<&Stats::watches>("watches", "Directories that are watched", base::StatKind::kInstant),
+    base::F<&Stats::watches_max, &Stats::watches>("watches_max", "Most directories watched",
+                                                  base::StatKind::kHighWater),
+    base::F<&Stats::watch_refused>("watch_refused", "Times a directory could not be watched",
+                                   base::StatKind::kCumulative),
+    base::F<&Stats::events>("events", "Events of watched directories", base::StatKind::kCumulative),
+    base::F<&Stats::event_overflows>("event_overflows",
+                                     "Times events were lost and all was forgotten",
+                                     base::StatKind::kCumulative),
+    base::F<&Stats::event_reads>("event_reads", "System calls that looked for events",
+                                 base::StatKind::kCumulative));
 
 // The type "hostfs" for one directory. Each mount is a super block of its own.
 //
@@ -98,6 +123,7 @@ class FileSystem : public vfs::FileSystemType {
     std::string directory;  // as the process names it; held open from now on
     bool may_write = true;  // false: no mount of it can be written, whatever its options say
     int64_t max_open = kDefaultMaxOpen;
+    int64_t max_watches = kDefaultMaxWatches;
   };
   // The host's error for the directory (kNoEnt, kNotDir, kAccess), or kNoSys where the host has no
   // openat2 (Linux before 5.6).

@@ -25,8 +25,8 @@ bool CouldNotAsk(Errno error) {
 // A name in `dir` was made, removed or moved: what was read of its attributes is out of date.
 void NamesChanged(const Inode& dir) { HostSuper::Expire(dir); }
 
-// The name is known to mean its inode now.
-void Trust(HostSuper& sb, Dentry& name) { name.set_fsdata(static_cast<uint64_t>(sb.Now())); }
+// The name is known to mean its inode since `asked_ns`.
+void Trust(Dentry& name, int64_t asked_ns) { name.set_fsdata(static_cast<uint64_t>(asked_ns)); }
 
 // `inode` lost a name. Its semaphore is held for writing.
 void NameGone(Inode& inode) {
@@ -42,6 +42,10 @@ class HostOps : public vfs::InodeOps {
     return SuperOf(inode).Attributes(inode);
   }
 
+  std::optional<vfs::Stat> AttrsNowait(Inode& inode) const override {
+    return SuperOf(inode).AttributesAtHand(inode);
+  }
+
   // What cannot be found again (a working directory that is gone) keeps the rights it had.
   Status Permission(Inode& inode, unsigned want, const vfs::Creds& creds) const override {
     const Result<vfs::Stat> attr = SuperOf(inode).Attributes(inode);
@@ -53,7 +57,7 @@ class HostOps : public vfs::InodeOps {
     const Handle object = TRY(ToChange(sb, inode, attr));
     const Status changed = Change(sb.calls(), object.get(), attr);
     // Also when a part of it failed: what has changed is to be seen.
-    const int64_t now = sb.Now();
+    const int64_t now = sb.AskingNow();
     const Result<HostStat> stat = sb.calls().Stat(object.get());
     if (stat) {
       HostSuper::Store(inode, *stat, now);
@@ -100,12 +104,15 @@ class DirOps final : public HostOps {
     const Result<HostStat> stat = sb.Ask(dir, std::string(name.text()));
     if (!stat && stat.error() == Errno::kNoEnt) sb.stats().misses.Add();
     if (!stat) return Err(stat.error());
-    return sb.InodeOf(*stat, now);
+    InodeRef inode = TRY(sb.InodeOf(*stat, now));
+    HostSuper::FoundIn(dir, *inode);
+    return inode;
   }
 
   Validity Revalidate(const Inode& dir, const Dentry& child) const override {
     const uint64_t asked = child.fsdata();
-    const bool fresh = asked != kNameDistrusted && SuperOf(dir).Fresh(static_cast<int64_t>(asked));
+    const bool fresh =
+        asked != kNameDistrusted && SuperOf(dir).NameFresh(dir, static_cast<int64_t>(asked));
     return fresh ? Validity::kValid : Validity::kAsk;
   }
 
@@ -119,15 +126,15 @@ class DirOps final : public HostOps {
       sb.stats().stale.Add();
       return Validity::kStale;
     }
-    child.set_fsdata(static_cast<uint64_t>(now));
+    Trust(child, now);
+    HostSuper::FoundIn(dir, child.inode());
     HostSuper::Offer(child.inode(), *stat, now);
     return Validity::kValid;
   }
 
   Validity RevalidateMissing(const Inode& dir, const Name& /*name*/,
                              uint32_t asked_ms) const override {
-    const uint32_t age_ms = vfs::MonotonicMs(SuperOf(dir).Now()) - asked_ms;
-    return SuperOf(dir).FreshAge(age_ms) ? Validity::kValid : Validity::kStale;
+    return SuperOf(dir).MissingFresh(dir, asked_ms) ? Validity::kValid : Validity::kStale;
   }
 
   // --- making ---
@@ -136,12 +143,14 @@ class DirOps final : public HostOps {
     HostSuper& sb = SuperOf(dir);
     const Handle at = TRY(sb.FindDir(dir));
     const std::string name = dentry.NameCopy();
-    const int64_t now = sb.Now();
+    const int64_t now = sb.AskingNow();
     const Result<HostStat> made = Make(sb.calls(), at.get(), name, args);
     if (!made) return Err(NotMade(dir, dentry, name, args, made.error()));
     NamesChanged(dir);
-    dentry.set_fsdata(static_cast<uint64_t>(now));
-    return sb.InodeOf(*made, now);
+    Trust(dentry, now);
+    InodeRef inode = TRY(sb.InodeOf(*made, now));
+    HostSuper::FoundIn(dir, *inode);
+    return inode;
   }
 
   Status Link(Inode& dir, Dentry& dentry, Inode& target) const override {
@@ -149,6 +158,7 @@ class DirOps final : public HostOps {
     const Handle at = TRY(sb.FindDir(dir));
     const HostSuper::Place source = TRY(sb.FindPlace(target));
     const std::string name = dentry.NameCopy();
+    const int64_t now = sb.AskingNow();
     TRY(sb.calls().Link(source.dir.get(), source.name, at.get(), name));
     NamesChanged(dir);
     // The source may have been renamed over at the last moment.
@@ -156,7 +166,7 @@ class DirOps final : public HostOps {
       static_cast<void>(sb.calls().Unlink(at.get(), name));
       return same;
     }
-    Trust(sb, dentry);
+    Trust(dentry, now);
     Inode::Update(target).AddNlink(1);
     HostSuper::Expire(target);
     return {};
@@ -179,15 +189,18 @@ class DirOps final : public HostOps {
     const Handle from = TRY(sb.FindDir(old_dir));
     const Handle to = TRY(sb.FindDir(new_dir));
     const std::string name = dentry.NameCopy();
+    const int64_t now = sb.AskingNow();
     TRY(Confirm(sb, from.get(), name, dentry));
     TRY(sb.calls().Rename(from.get(), name, to.get(), std::string(new_name.text()), flags));
     NamesChanged(old_dir);
     NamesChanged(new_dir);
-    Trust(sb, dentry);
+    Trust(dentry, now);
+    HostSuper::FoundIn(new_dir, dentry.inode());
     HostSuper::Expire(dentry.inode());
     if (target == nullptr) return {};
     if (flags & vfs::kRenameExchange) {
-      Trust(sb, *target);
+      Trust(*target, now);
+      HostSuper::FoundIn(old_dir, target->inode());
       HostSuper::Expire(target->inode());
     } else {
       NameGone(target->inode());

@@ -72,29 +72,67 @@ HostSuper::HostSuper(vfs::Vfs& vfs, const vfs::FileSystemType& type, FileSystemS
                      const Settings& settings)
     : SuperBlock(vfs, {.type = &type,
                        .magic = kMagic,
-                       .flags = vfs::kSbRevalidate | (state.may_write() ? 0u : vfs::kSbReadOnly)}),
+                       .flags = vfs::kSbRevalidate | vfs::kSbMayBlock |
+                                (state.may_write() ? 0u : vfs::kSbReadOnly)}),
       state_(state),
       calls_(state.stats()),
       ttl_ms_(settings.ttl_ms),
       delay_ns_(settings.delay_ns),
-      inodes_(vfs.memory(), "hostfs_inode", mm::CacheFlags::kReclaimable) {}
+      notify_(settings.notify),
+      watches_(vfs, state),
+      inodes_(vfs.memory(), "hostfs_inode", mm::CacheFlags::kReclaimable) {
+  if (settings.notify) watches_.TurnOn();
+}
 
 void HostSuper::Configure(const Settings& settings) {
+  notify_.store(settings.notify, std::memory_order_relaxed);
+  if (settings.notify) {
+    watches_.TurnOn();
+  } else {
+    watches_.TurnOff();
+  }
   ttl_ms_.store(settings.ttl_ms, std::memory_order_relaxed);
   delay_ns_.store(settings.delay_ns, std::memory_order_relaxed);
 }
 
 Settings HostSuper::settings() const {
   return {.ttl_ms = ttl_ms_.load(std::memory_order_relaxed),
-          .delay_ns = delay_ns_.load(std::memory_order_relaxed)};
+          .delay_ns = delay_ns_.load(std::memory_order_relaxed),
+          .notify = notify_.load(std::memory_order_relaxed)};
 }
 
-bool HostSuper::Fresh(int64_t ns) const {
-  return ns != kNeverRead && Now() - ns < ttl_ms_.load(std::memory_order_relaxed) * kNsPerMs;
+int64_t HostSuper::AskingNow() {
+  const int64_t now = Now();
+  watches_.Listen(now);
+  return now;
 }
 
-bool HostSuper::FreshAge(uint32_t age_ms) const {
-  return age_ms < ttl_ms_.load(std::memory_order_relaxed);
+bool HostSuper::Young(int64_t ns, int64_t now) const {
+  return ns != kNeverRead && now - ns < ttl_ms_.load(std::memory_order_relaxed) * kNsPerMs;
+}
+
+bool HostSuper::NameFresh(const Inode& dir, int64_t ns) {
+  if (!Young(ns, AskingNow())) return false;
+  return Watches::TickOf(ns) >= watches_.Mark(HostOf(dir).watch.load(std::memory_order_acquire));
+}
+
+// What a negative knows is the tick of its answer, and of that the lower 32 bits.
+bool HostSuper::MissingFresh(const Inode& dir, uint32_t asked_ms) {
+  static_assert(kListenNs == kNsPerMs);
+  const int64_t now = Watches::TickOf(AskingNow());
+  const uint32_t age_ms = static_cast<uint32_t>(now) - asked_ms;
+  if (age_ms >= ttl_ms_.load(std::memory_order_relaxed)) return false;
+  return now - age_ms >= watches_.Mark(HostOf(dir).watch.load(std::memory_order_acquire));
+}
+
+bool HostSuper::AttributesFresh(const Inode& inode) {
+  const HostInode& host = HostOf(inode);
+  const int64_t now = AskingNow();
+  const int64_t ns = host.read_ns.load(std::memory_order_acquire);
+  if (!Young(ns, now)) return false;
+  const int64_t own = watches_.Mark(host.watch.load(std::memory_order_acquire));
+  const int64_t above = watches_.Mark(host.seen_in.load(std::memory_order_acquire));
+  return Watches::TickOf(ns) >= std::max(own, above);
 }
 
 // --- HostSuper: finding objects again ------------------------------------------------------------
@@ -154,7 +192,13 @@ Result<Fd> HostSuper::FindBy(Dentry& name, const HostId& id, int flags, HostStat
 Result<HostStat> HostSuper::Ask(Inode& dir, const std::string& name) {
   DentryRef at[1];
   if (vfs().dcache().NamesOf(dir, at) == 0) return Err(Errno::kStale);
-  if (!at[0]->is_root()) TRY(FindBy(*at[0], HostOf(dir).id, O_PATH | O_DIRECTORY));
+  if (at[0]->is_root()) {
+    watches_.Add(HostOf(dir), state_.top());
+  } else {
+    const Fd found = TRY(FindBy(*at[0], HostOf(dir).id, O_PATH | O_DIRECTORY));
+    watches_.Add(HostOf(dir), found.get());
+  }
+  AskingNow();
   SYNC_POINT(vfs().sync_points(), "hostfs:ask");
   Delay();
   const Result<Fd> object = OpenPath(*at[0], O_PATH, name);
@@ -244,14 +288,21 @@ Result<InodeRef> HostSuper::NewInode(const HostStat& stat, int64_t asked_ns) {
 }
 
 Result<InodeRef> HostSuper::MakeTop() {
-  const int64_t now = Now();
+  const int64_t now = AskingNow();
   const HostStat stat = TRY(calls_.Stat(state_.top()));
   top_dev_ = stat.id.dev;
   return InodeOf(stat, now);
 }
 
 void HostSuper::EvictInode(Inode& inode) {
-  if (inode.private_data() != nullptr) inodes_.Delete(&HostOf(inode));
+  if (inode.private_data() == nullptr) return;
+  watches_.Remove(HostOf(inode));
+  inodes_.Delete(&HostOf(inode));
+}
+
+void HostSuper::FoundIn(const Inode& dir, const Inode& inode) {
+  const int32_t watch = HostOf(dir).watch.load(std::memory_order_acquire);
+  HostOf(inode).seen_in.store(watch, std::memory_order_release);
 }
 
 std::shared_ptr<HostFile> HostSuper::NewFile(Fd fd, std::unique_ptr<DirBuffer> dir) {
@@ -309,15 +360,18 @@ Result<HostStat> HostSuper::ReadAttributes(Inode& inode) {
   return stat;
 }
 
+std::optional<vfs::Stat> HostSuper::AttributesAtHand(const Inode& inode) {
+  if (!AttributesFresh(inode)) return std::nullopt;
+  const HostInode& host = HostOf(inode);
+  vfs::Stat stat = inode.Attrs();
+  stat.blocks = host.blocks.load(std::memory_order_relaxed);
+  stat.blksize = host.blksize.load(std::memory_order_relaxed);
+  return stat;
+}
+
 Result<vfs::Stat> HostSuper::Attributes(Inode& inode) {
-  HostInode& host = HostOf(inode);
-  if (Fresh(host.read_ns.load(std::memory_order_acquire))) {
-    vfs::Stat stat = inode.Attrs();
-    stat.blocks = host.blocks.load(std::memory_order_relaxed);
-    stat.blksize = host.blksize.load(std::memory_order_relaxed);
-    return stat;
-  }
-  const int64_t now = Now();
+  if (const std::optional<vfs::Stat> fresh = AttributesAtHand(inode)) return *fresh;
+  const int64_t now = AskingNow();
   const HostStat stat = TRY(ReadAttributes(inode));
   if (stat.nlink == 0) DistrustNames(inode);
   Offer(inode, stat, now);
@@ -339,6 +393,7 @@ std::string HostSuper::ShowOptions() const {
     absl::StrAppendFormat(&text, ",ttl=%d", now.ttl_ms / 1000);
   }
   if (now.delay_ns != 0) absl::StrAppendFormat(&text, ",delay_ns=%d", now.delay_ns);
+  if (!now.notify) text += ",notify=off";
   return text;
 }
 

@@ -19,6 +19,7 @@
 
 #include "hostfs/host_calls_internal.h"
 #include "hostfs/hostfs.h"
+#include "hostfs/watches_internal.h"
 #include "vfs/vfs.h"
 
 namespace dentree::hostfs {
@@ -55,6 +56,9 @@ struct HostInode {
   std::atomic<int64_t> read_ns{kNeverRead};  // monotonic: when the attributes were read
   std::atomic<uint64_t> blocks{0};           // what vfs::Inode has no room for
   std::atomic<uint32_t> blksize{4096};
+  std::atomic<int32_t> watch{Watches::kNone};    // a directory's own; Watches
+  std::atomic<int32_t> seen_in{Watches::kNone};  // of the directory that it was last found in
+  std::atomic<bool> asked_unwatched{false};      // a name in it, since it last had a watch
 
  private:
   mutable base::SpinLock<base::LockRank::kLeaf> lock_;
@@ -67,10 +71,14 @@ inline HostInode& HostOf(const vfs::Inode& inode) { return inode.priv<HostInode>
 class FileSystemState {
  public:
   FileSystemState(Fd top, const FileSystem::Options& options)
-      : top_(std::move(top)), may_write_(options.may_write), max_open_(options.max_open) {}
+      : top_(std::move(top)),
+        may_write_(options.may_write),
+        max_open_(options.max_open),
+        max_watches_(std::clamp(options.max_watches, int64_t{0}, int64_t{INT32_MAX})) {}
 
   int top() const { return top_.get(); }
   bool may_write() const { return may_write_; }
+  int64_t max_watches() const { return max_watches_; }
   Stats& stats() { return stats_; }
   const Stats& stats() const { return stats_; }
 
@@ -82,12 +90,14 @@ class FileSystemState {
   const Fd top_;
   const bool may_write_;
   const int64_t max_open_;
+  const int64_t max_watches_;
   Stats stats_;
 };
 
 struct Settings {
   int64_t ttl_ms = kDefaultTtlMs;
   int64_t delay_ns = 0;
+  bool notify = true;
 };
 
 // A descriptor that is the caller's or somebody else's.
@@ -117,9 +127,12 @@ class HostSuper final : public vfs::SuperBlock {
   void Configure(const Settings& settings);
   Settings settings() const;
   int64_t Now() const { return vfs().clock().MonotonicNs(); }
-  // Is what was learned at `ns` still to be believed?
-  bool Fresh(int64_t ns) const;
-  bool FreshAge(uint32_t age_ms) const;
+  // The same, of an answer that is about to be asked for: what was heard until then is of before.
+  int64_t AskingNow();
+  // Is what was learned at `ns` of a name in `dir` still to be believed? Of an inode's attributes?
+  bool NameFresh(const vfs::Inode& dir, int64_t ns);
+  bool MissingFresh(const vfs::Inode& dir, uint32_t asked_ms);
+  bool AttributesFresh(const vfs::Inode& inode);
   // Lets a question about a name take as long as it is to.
   void Delay() const { HostCalls::Delay(delay_ns_.load(std::memory_order_relaxed)); }
 
@@ -127,6 +140,8 @@ class HostSuper final : public vfs::SuperBlock {
 
   // The inode of what was found, cached or new, with what was found out at `asked_ns`.
   Result<vfs::InodeRef> InodeOf(const HostStat& stat, int64_t asked_ns);
+  // It was found in `dir`, whose events are of its attributes too.
+  static void FoundIn(const vfs::Inode& dir, const vfs::Inode& inode);
   // The object of an inode: `flags` as for open(2), with O_PATH to hold it only. kStale: it is
   // under none of its names any more; these are distrusted then.
   Result<Handle> Find(vfs::Inode& inode, int flags, HostStat* stat = nullptr);
@@ -152,6 +167,8 @@ class HostSuper final : public vfs::SuperBlock {
 
   // Those in force: as read, while they are fresh, else read again.
   Result<vfs::Stat> Attributes(vfs::Inode& inode);
+  // The same if they are fresh.
+  std::optional<vfs::Stat> AttributesAtHand(const vfs::Inode& inode);
   // As the host tells them, whatever we know.
   Result<HostStat> ReadAttributes(vfs::Inode& inode);
   // Takes over what was found at `asked_ns`, unless somebody else is changing the inode.
@@ -182,12 +199,15 @@ class HostSuper final : public vfs::SuperBlock {
   void Distrust(vfs::Dentry& name) const;
   void DistrustNames(vfs::Inode& inode);
   Result<vfs::InodeRef> NewInode(const HostStat& stat, int64_t asked_ns);
+  bool Young(int64_t ns, int64_t now) const;
 
   FileSystemState& state_;
   const HostCalls calls_;
   uint64_t top_dev_ = 0;  // set before the first lookup
   std::atomic<int64_t> ttl_ms_;
   std::atomic<int64_t> delay_ns_;
+  std::atomic<bool> notify_;
+  Watches watches_;
   mm::ObjectCache<HostInode> inodes_;
 };
 

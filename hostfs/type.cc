@@ -24,6 +24,11 @@ Result<int64_t> ParseTtlMs(std::string_view text) {
   return TRY(ParseUpTo(text, kMaxTtlMs / 1000)) * 1000;
 }
 
+Result<bool> ParseOnOff(std::string_view text) {
+  if (text != "on" && text != "off") return Err(Errno::kInval);
+  return text == "on";
+}
+
 class HostContext final : public vfs::MountContext {
  public:
   HostContext(const vfs::FileSystemType& type, FileSystemState& state)
@@ -31,6 +36,7 @@ class HostContext final : public vfs::MountContext {
 
   Status ParseOption(std::string_view key, std::string_view value) override {
     if (key == "ttl") return Set(ttl_ms_, key, value, ParseTtlMs(value));
+    if (key == "notify") return Set(notify_, key, value, ParseOnOff(value));
     if (key == "delay_ns") return Set(delay_ns_, key, value, ParseUpTo(value, kMaxDelayNs));
     return MountContext::ParseOption(key, value);
   }
@@ -50,8 +56,9 @@ class HostContext final : public vfs::MountContext {
   }
 
  private:
-  Status Set(std::optional<int64_t>& setting, std::string_view key, std::string_view value,
-             const Result<int64_t>& parsed) {
+  template <class T>
+  Status Set(std::optional<T>& setting, std::string_view key, std::string_view value,
+             const Result<T>& parsed) {
     if (!parsed) {
       return Fail(Errno::kInval,
                   absl::StrFormat("hostfs: bad value '%s' for option '%s'", value, key));
@@ -63,6 +70,7 @@ class HostContext final : public vfs::MountContext {
   Settings Changed(Settings settings) const {
     settings.ttl_ms = ttl_ms_.value_or(settings.ttl_ms);
     settings.delay_ns = delay_ns_.value_or(settings.delay_ns);
+    settings.notify = notify_.value_or(settings.notify);
     return settings;
   }
 
@@ -70,6 +78,7 @@ class HostContext final : public vfs::MountContext {
   FileSystemState& state_;
   std::optional<int64_t> ttl_ms_;
   std::optional<int64_t> delay_ns_;
+  std::optional<bool> notify_;
 };
 
 class HostType final : public FileSystem {

@@ -172,5 +172,40 @@ TEST_F(Race, AppendsOfManyTasksAllArrive) {
   EXPECT_EQ(task().Stat("/host/f")->size, kThreads * kAppends * 8u);
 }
 
+// A ttl of a day: whatever is believed wrongly now stays so.
+TEST_F(Race, WhatChangedDuringTheWalkIsSeenAfterwards) {
+  host().Dir("d");
+  Mount("ttl=86400");
+  const auto path = [](int i) { return absl::StrCat("d/f", i % 16); };
+  While(
+      [&] {
+        for (int i = 0; i < 4000; ++i) {
+          if (i % 3 == 0) {
+            host().Text(path(i), std::string(static_cast<size_t>(i % 5), 'x'));
+          } else {
+            filesystem::remove(host().At(path(i)));
+          }
+          if (i % 2 == 0) clock().Advance(kListenNs / 2);
+        }
+      },
+      2,
+      [&](vfs::Task& own) {
+        for (int i = 0; i < 16; ++i) {
+          static_cast<void>(own.Stat("/host/" + path(i)));
+          static_cast<void>(own.ReadFile("/host/" + path(i)));
+        }
+      });
+  clock().Advance(kListenNs);
+  for (int i = 0; i < 16; ++i) {
+    const bool there = filesystem::exists(host().At(path(i)));
+    const auto seen = task().Stat("/host/" + path(i));
+    EXPECT_EQ(seen.has_value(), there) << path(i);
+    if (seen && there) {
+      EXPECT_EQ(seen->size, static_cast<uint64_t>(host().Stat(path(i)).st_size)) << path(i);
+    }
+  }
+  EXPECT_GT(stats().events.Value(), 0u);
+}
+
 }  // namespace
 }  // namespace dentree::hostfs

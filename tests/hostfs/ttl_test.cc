@@ -12,8 +12,12 @@ using fixture::FailsWith;
 using fixture::Holds;
 using vfs::Errno;
 
+// What the ttl does alone, where the host does not tell.
 class Ttl : public HostfsTest {
  protected:
+  void Mount(std::string_view options = "ttl=1") {
+    HostfsTest::Mount("notify=off," + std::string(options));
+  }
   size_t Negatives() { return vfs().negatives().size(); }
 };
 
