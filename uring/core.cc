@@ -31,7 +31,11 @@ Result<size_t> Move(vfs::File& file, const Entry& entry, vfs::Waiter* waiter) {
 void Parked::Wake() { core_.Push(*this); }
 
 Core::Core(vfs::Vfs& vfs, const Loop::Options& options)
-    : vfs_(vfs), options_(options), cache_(vfs.memory(), "uring_parked") {}
+    : vfs_(vfs),
+      options_(options),
+      cache_(vfs.memory(), "uring_parked"),
+      away_cache_(vfs.memory(), "uring_away"),
+      workers_(*this, stats_, options.max_workers) {}
 
 Core::~Core() {
   if (event_fd_ >= 0) ::close(event_fd_);
@@ -131,12 +135,20 @@ void Core::Detach(RequestRing& ring) {
   changed_.WaitUntil(mutex_, [&ring] { return ring.detached; });
 }
 
-// The client waits in Detach. What it did not hear of is forgotten.
+// The client waits in Detach. What it did not hear of is forgotten; but what a worker or the kernel
+// has, and with it the task and the buffers, has to come back before the client may go on.
 void Core::Leave(RequestRing& ring) {
   while (!ring.parked.empty()) {
     stats_.canceled.AddOwned();
     Unpark(ring.parked.front());
   }
+  for (Away& away : ring.away) static_cast<void>(EndAway(away));
+  ring.leaving = true;
+  if (ring.away.empty()) Depart(ring);
+  BeginWaiting();
+}
+
+void Core::Depart(RequestRing& ring) {
   base::MutexLock lock(mutex_);
   rings_.Remove(ring);
   --ring_count_;
@@ -157,10 +169,12 @@ void Core::CancelQueuedLocked(RequestRing& ring) {
 // The end: nothing runs any more, everything is answered.
 void Core::Close() {
   while (!parked_.empty()) Cancel(parked_.front());
+  EndAllAway();
   // After it only rings can come, and nobody will look.
   for (Work* work = TakeAll(); work != nullptr;) {
     Work* const next = work->next;
     if (work->kind == Work::Kind::kParked) Retry(static_cast<Parked&>(*work));
+    if (work->kind == Work::Kind::kAway) Return(static_cast<Away&>(*work));
     work = next;
   }
   if (spare_ != nullptr) cache_.Delete(spare_);
@@ -178,9 +192,12 @@ void Core::Close() {
 // --- the loop ---
 
 void Core::Run(KernelRing& kernel) {
+  kernel_ = &kernel;
   while (!stop_.load(std::memory_order_seq_cst)) {
+    ReapMoves();
     if (Work* const work = TakeAll()) {
       RunAll(work);
+      kernel.Submit();
       continue;
     }
     SYNC_POINT(vfs_.sync_points(), "uring:idle");
@@ -195,10 +212,16 @@ void Core::Run(KernelRing& kernel) {
 void Core::RunAll(Work* work) {
   while (work != nullptr) {
     Work* const next = work->next;  // the work may be gone, or in the inbox again
-    if (work->kind == Work::Kind::kRing) {
-      Visit(static_cast<RequestRing&>(*work));
-    } else {
-      Retry(static_cast<Parked&>(*work));
+    switch (work->kind) {
+      case Work::Kind::kRing:
+        Visit(static_cast<RequestRing&>(*work));
+        break;
+      case Work::Kind::kParked:
+        Retry(static_cast<Parked&>(*work));
+        break;
+      case Work::Kind::kAway:
+        Return(static_cast<Away&>(*work));
+        break;
     }
     work = next;
   }
@@ -231,10 +254,19 @@ void Core::Serve(RequestRing& ring, const Request& request) {
     case Opcode::kRead:
     case Opcode::kWrite:
       return Transfer(ring, request);
-    case Opcode::kAsyncCancel:
-      return Finish(ring, request.user_data, CancelOf(ring, request.entry.off));
-    default:
-      return Finish(ring, request.user_data, Perform(ring.task(), request.entry));
+    case Opcode::kAsyncCancel: {
+      const std::optional<int32_t> res = CancelOf(ring, request);
+      if (res) Finish(ring, request.user_data, *res);
+      return;
+    }
+    case Opcode::kClose:
+      return CloseFile(ring, request);
+    case Opcode::kGetdents:
+      return List(ring, request);
+    default: {
+      const std::optional<int32_t> res = PerformNowait(ring.task(), request.entry);
+      return res ? Finish(ring, request.user_data, *res) : SendAway(ring, request);
+    }
   }
 }
 
@@ -250,6 +282,7 @@ void Core::Transfer(RequestRing& ring, const Request& request) {
   if (!file) {
     return Finish(ring, request.user_data, -static_cast<int32_t>(file.error()));
   }
+  if ((*file)->HostFd()) return SendAway(ring, request, *std::move(file));
   Parked* const spare = Spare();
   Result<size_t> moved = Move(**file, request.entry, spare);
   SYNC_POINT(vfs_.sync_points(), "uring:armed");
@@ -314,11 +347,22 @@ void Core::Cancel(Parked& parked) {
   ring.Flush();
 }
 
-// Linear in what this queue has parked.
-int32_t Core::CancelOf(RequestRing& ring, uint64_t user_data) {
+// Linear in what this queue has waiting. Nothing: the kernel is asked, and then both are answered.
+std::optional<int32_t> Core::CancelOf(RequestRing& ring, const Request& by) {
   for (Parked& parked : ring.parked) {
-    if (parked.request.user_data != user_data) continue;
+    if (parked.request.user_data != by.entry.off) continue;
     Cancel(parked);
+    return 0;
+  }
+  for (Away& away : ring.away) {
+    if (away.request.user_data != by.entry.off) continue;
+    if (away.where == Away::Where::kKernel && !away.cancelling) {
+      away.cancelled_by = by.user_data;
+      kernel_->Cancel(away);
+      return std::nullopt;
+    }
+    if (!EndAway(away)) return -static_cast<int32_t>(Errno::kAlready);
+    BeginWaiting();
     return 0;
   }
   return -static_cast<int32_t>(Errno::kNoEnt);

@@ -19,12 +19,18 @@
 #include "uring/loop.h"
 #include "uring/request_ring_internal.h"
 #include "uring/stats.h"
+#include "uring/workers_internal.h"
 #include "vfs/vfs.h"
 
 namespace dentree::uring {
 
-// All opcodes but those that the loop itself has to know: kRead, kWrite and kAsyncCancel.
+// All opcodes but those that the loop itself has to know: kRead, kWrite and kAsyncCancel. May wait
+// for file systems.
 int32_t Perform(vfs::Task& task, const Entry& entry);
+// The same without waiting; nothing: that cannot be.
+std::optional<int32_t> PerformNowait(vfs::Task& task, const Entry& entry);
+// By a worker: the same for one that is away, whose file it lets go.
+int32_t PerformAway(Away& away);
 
 class Core {
  public:
@@ -33,6 +39,8 @@ class Core {
   Status Open();  // the eventfd
   int event_fd() const { return event_fd_; }
   LoopStats& stats() { return stats_; }
+  const Loop::Options& options() const { return options_; }
+  vfs::Vfs& vfs() const { return vfs_; }
 
   // --- any thread ---
   void Push(Work& work);
@@ -61,6 +69,7 @@ class Core {
   void Transfer(RequestRing& ring, const Request& request);
   void Finish(RequestRing& ring, uint64_t user_data, int32_t res);
   void Leave(RequestRing& ring);
+  void Depart(RequestRing& ring);
   void Close();
   void CancelQueuedLocked(RequestRing& ring) DT_REQUIRES(mutex_);
 
@@ -70,7 +79,24 @@ class Core {
   void Unpark(Parked& parked);
   void Discard(Parked& parked);
   void Cancel(Parked& parked);
-  int32_t CancelOf(RequestRing& ring, uint64_t user_data);
+  std::optional<int32_t> CancelOf(RequestRing& ring, const Request& by);
+
+  // --- away.cc ---
+  Away* NewAway(RequestRing& ring, const Request& request, vfs::FileRef file);
+  void SendAway(RequestRing& ring, const Request& request, vfs::FileRef file = nullptr);
+  void List(RequestRing& ring, const Request& request);
+  void CloseFile(RequestRing& ring, const Request& request);
+  bool MayBegin(const Away& away);
+  void Begin(Away& away);
+  void Punt(Away& away);
+  bool MoveByKernel(Away& away);
+  void BeginWaiting();
+  void ReapMoves();
+  void FinishMove(Away& away);
+  void Return(Away& away);
+  void FinishAway(Away& away, int32_t res);
+  bool EndAway(Away& away);
+  void EndAllAway();
 
   vfs::Vfs& vfs_;
   const Loop::Options options_;
@@ -84,8 +110,14 @@ class Core {
   // The loop's thread.
   alignas(64) mm::ObjectCache<Parked> cache_;
   Parked* spare_ = nullptr;  // to be armed by the next request that turns out to have to wait
-  size_t parked_count_ = 0;
+  size_t parked_count_ = 0;  // those that are away too
   base::List<Parked, &Parked::loop_link> parked_;
+  KernelRing* kernel_ = nullptr;
+  mm::ObjectCache<Away> away_cache_;
+  base::List<Away, &Away::place_link> waiting_;       // in the order in which they came
+  base::List<Away, &Away::place_link> moving_;        // in the kernel
+  base::List<Away, &Away::position_link> positions_;  // begun, and using their file's position
+  Workers workers_;
 
   base::Mutex<base::LockRank::kLoopQueue> mutex_;
   base::CondVar changed_;  // opened_; a ring's `detached`

@@ -2,7 +2,7 @@
 // io_uring_cqe, the meaning that of the system calls.
 //
 // Thread safety: values. Lifetime: what an entry points to is its caller's until the request has
-// completed, and is read and written by the loop's thread until then.
+// completed, and is read and written by the loop, its workers or the kernel until then.
 #pragma once
 
 #include <fcntl.h>
@@ -34,12 +34,16 @@ enum class Opcode : uint8_t {
   kGetdents,     // bytes of records, 0 at the end
   kMkdirat,      // 0
   kUnlinkat,     // 0
-  kAsyncCancel,  // 0; kNoEnt: nothing is parked under that user_data
+  kAsyncCancel,  // 0; kNoEnt: nothing waits under that user_data; kAlready: it cannot be stopped
   kCall,         // what the function answers
 };
 
+// Entry::flags of a kCall, as IOSQE_ASYNC: not the loop but a worker runs it.
+inline constexpr uint32_t kCallAsync = 1;
+
 struct Entry {
-  // Runs on the loop's thread. Must not wait for another request or for the client of the queue.
+  // Runs on the loop's thread, or with kCallAsync on a worker. Must not wait for another request or
+  // for the client of the queue.
   using Function = int32_t (*)(vfs::Task& task, void* argument);
 
   Opcode opcode = Opcode::kNop;
@@ -87,12 +91,16 @@ struct Entry {
   static Entry Unlinkat(int dir, std::string_view path, uint32_t flags) {
     return At(Opcode::kUnlinkat, dir, path, flags);
   }
-  // Ends the parked request of this queue that has `user_data`: it answers kCanceled.
+  // Ends the request of this queue that waits under `user_data`: it answers kCanceled.
   static Entry AsyncCancel(uint64_t user_data) {
     return {.opcode = Opcode::kAsyncCancel, .off = user_data};
   }
   static Entry Call(Function function, void* argument) {
     return {.opcode = Opcode::kCall, .addr = argument, .function = function};
+  }
+  // For what may wait for a file system.
+  static Entry CallAsync(Function function, void* argument) {
+    return {.opcode = Opcode::kCall, .flags = kCallAsync, .addr = argument, .function = function};
   }
 
   std::string_view path() const { return {static_cast<const char*>(addr), len}; }

@@ -17,7 +17,7 @@ namespace {
 // The thread. Its ring is set up here, since the kernel lets nobody else use it.
 void RunLoop(const std::shared_ptr<Core>& core) {
   static_cast<void>(::pthread_setname_np(::pthread_self(), "dentree-uring"));
-  KernelRing kernel(core->event_fd(), core->stats());
+  KernelRing kernel(core->event_fd(), core->options().max_moves, core->stats());
   const Status status = kernel.Open();
   core->Opened(status);
   if (status) core->Run(kernel);

@@ -27,14 +27,22 @@ using base::Status;
 // Limits of a loop.
 inline constexpr uint32_t kMaxEntries = 32768;     // of one queue
 inline constexpr size_t kDefaultMaxQueues = 4096;  // kNFile beyond
-// Requests that wait, of all queues together; the next one completes with kNoBufs.
+// Requests that wait, of all queues together, for whatever it is; the next one completes with
+// kNoBufs.
 inline constexpr size_t kDefaultMaxParked = 4096;
+// Reads and writes of a host's descriptors that the kernel has at once; others wait.
+inline constexpr size_t kDefaultMaxMoves = 64;
+inline constexpr size_t kMaxMoves = 4096;
+// Threads for calls that wait for a file system; other such calls wait.
+inline constexpr size_t kDefaultMaxWorkers = 4;
 
 class Loop {
  public:
   struct Options {
     size_t max_queues = kDefaultMaxQueues;
     size_t max_parked = kDefaultMaxParked;
+    size_t max_moves = kDefaultMaxMoves;      // 1 to kMaxMoves
+    size_t max_workers = kDefaultMaxWorkers;  // at least 1; started when first needed
   };
   // Why there is no loop.
   struct Refusal {

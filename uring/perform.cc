@@ -55,22 +55,30 @@ class DirentSink final : public vfs::DirSink {
   bool refused_ = false;
 };
 
-Result<size_t> Getdents(vfs::Task& task, const Entry& entry) {
+Result<size_t> Getdents(vfs::File& file, const Entry& entry) {
   DirentSink sink(entry.bytes());
-  TRY(task.Getdents(entry.fd, sink));
+  TRY(file.Readdir(sink));
   return sink.used();
 }
 
-Status Statx(vfs::Task& task, const Entry& entry) {
+Result<size_t> Getdents(vfs::Task& task, const Entry& entry) {
+  const vfs::FileRef file = TRY(task.fds().Get(entry.fd));
+  return Getdents(*file, entry);
+}
+
+enum class Wait : uint8_t { kNo, kYes };
+
+Status Statx(vfs::Task& task, const Entry& entry, Wait wait) {
   if (entry.flags & ~uint32_t{AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH}) return Err(Errno::kInval);
   if (entry.path().empty() && (entry.flags & AT_EMPTY_PATH) && entry.fd != vfs::kAtFdCwd) {
-    *entry.stat = TRY(task.Fstat(entry.fd));
+    *entry.stat = TRY(wait == Wait::kYes ? task.Fstat(entry.fd) : task.FstatNowait(entry.fd));
     return {};
   }
   const std::string_view path =
       entry.path().empty() && (entry.flags & AT_EMPTY_PATH) ? "." : entry.path();
-  const bool follow = !(entry.flags & AT_SYMLINK_NOFOLLOW);
-  *entry.stat = TRY(task.StatAt(entry.fd, path, follow ? vfs::Follow::kYes : vfs::Follow::kNo));
+  const auto follow = entry.flags & AT_SYMLINK_NOFOLLOW ? vfs::Follow::kNo : vfs::Follow::kYes;
+  *entry.stat = TRY(wait == Wait::kYes ? task.StatAt(entry.fd, path, follow)
+                                       : task.StatAtNowait(entry.fd, path, follow));
   return {};
 }
 
@@ -92,7 +100,7 @@ int32_t Perform(vfs::Task& task, const Entry& entry) {
     case Opcode::kClose:
       return ResOf(task.Close(entry.fd));
     case Opcode::kStatx:
-      return ResOf(Statx(task, entry));
+      return ResOf(Statx(task, entry, Wait::kYes));
     case Opcode::kGetdents:
       return ResOf(Getdents(task, entry));
     case Opcode::kMkdirat:
@@ -107,6 +115,50 @@ int32_t Perform(vfs::Task& task, const Entry& entry) {
       break;  // the loop's own
   }
   return -static_cast<int32_t>(Errno::kInval);
+}
+
+std::optional<int32_t> PerformNowait(vfs::Task& task, const Entry& entry) {
+  bool waits = false;
+  switch (entry.opcode) {
+    case Opcode::kOpenat:
+      waits = task.OpenWouldBlock(entry.fd, entry.path(), static_cast<vfs::OpenFlags>(entry.flags));
+      break;
+    case Opcode::kMkdirat:
+    case Opcode::kUnlinkat:
+      waits = task.ChangeWouldBlock(entry.fd, entry.path());
+      break;
+    case Opcode::kStatx: {
+      const Status status = Statx(task, entry, Wait::kNo);
+      if (!status && status.error() == Errno::kAgain) return std::nullopt;
+      return ResOf(status);
+    }
+    case Opcode::kCall:
+      waits = entry.flags & kCallAsync;
+      break;
+    default:
+      break;
+  }
+  if (waits) return std::nullopt;
+  return Perform(task, entry);
+}
+
+int32_t PerformAway(Away& away) {
+  const Entry& entry = away.request.entry;
+  const vfs::FileRef file = std::move(away.file);
+  switch (entry.opcode) {
+    case Opcode::kRead:
+      return ResOf(away.at_position() ? file->Read(entry.bytes())
+                                      : file->Pread(entry.bytes(), entry.off));
+    case Opcode::kWrite:
+      return ResOf(away.at_position() ? file->Write(entry.bytes())
+                                      : file->Pwrite(entry.bytes(), entry.off));
+    case Opcode::kGetdents:
+      return ResOf(Getdents(*file, entry));
+    case Opcode::kClose:
+      return 0;  // the reference goes with it
+    default:
+      return Perform(away.ring.task(), entry);
+  }
 }
 
 }  // namespace dentree::uring

@@ -2,7 +2,8 @@
 //
 // At most entries() requests are in flight: pushed and not yet reaped. So neither ring can
 // overflow. Requests of one queue start in the order in which they were pushed, and complete in
-// that order but for those that are parked.
+// that order but for those that wait: parked, given to a worker or to the kernel's ring. One that
+// depends on such a one is pushed when that has completed, as with io_uring.
 //
 // Thread safety: one thread at a time. Lifetime: its Task and the buffers of its requests outlive
 // it; the destructor waits until the loop has let go of them, and what was in flight ends unheard.

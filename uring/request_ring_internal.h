@@ -1,4 +1,4 @@
-// RequestRing: the two rings that a client and the loop share. Parked: a request that waits.
+// RequestRing: the two rings that a client and the loop share. Parked, Away: requests that wait.
 //
 // Each ring has one producer and one consumer: the client and the loop's thread. Since requests
 // in flight are at most as many as slots, neither looks where the other is before it writes.
@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "uring/entry.h"
+#include "uring/kernel_ring_internal.h"
 #include "vfs/vfs.h"
 
 namespace dentree::uring {
@@ -21,7 +22,7 @@ class RequestRing;
 
 // What the loop has to do; in its inbox at most once.
 struct Work {
-  enum class Kind : uint8_t { kRing, kParked };
+  enum class Kind : uint8_t { kRing, kParked, kAway };
 
   explicit Work(Kind of) : kind(of) {}
   Work(const Work&) = delete;
@@ -55,6 +56,55 @@ class Parked final : public Work, public vfs::Waiter {
   Core& core_;
 };
 
+// A request that the loop has given out of its hands, because to serve it means to wait for a file
+// system: to a worker, or, for the data of a file that a host's descriptor has, to the kernel's
+// ring.
+//
+// Thread safety: the loop's thread; while a worker has it, that worker's but for the links.
+// Lifetime: of Core's cache, until the request has completed.
+class Away final : public Work, public HostOp {
+ public:
+  // `file`: of a request on an open file; else none.
+  Away(RequestRing& its_ring, const Request& its_request, vfs::FileRef its_file)
+      : Work(Kind::kAway),
+        ring(its_ring),
+        request(its_request),
+        file(std::move(its_file)),
+        file_id(file.get()) {}
+
+  // Does it use the file's position? Such requests on one file are served one after the other.
+  bool at_position() const {
+    switch (request.entry.opcode) {
+      case Opcode::kRead:
+      case Opcode::kWrite:
+        return request.entry.off == kCurrentPosition;
+      case Opcode::kGetdents:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  enum class Where : uint8_t {
+    kWaiting,  // for the position, or for a place in the kernel's ring
+    kWorker,   // queued for one, with one, or coming back
+    kKernel,
+  };
+
+  RequestRing& ring;
+  const Request request;
+  vfs::FileRef file;               // a worker lets it go
+  const vfs::File* const file_id;  // to be compared only
+  Where where = Where::kWaiting;
+  int32_t outcome = 0;  // a worker's
+  // The request that wants it cancelled, while the kernel is asked to.
+  std::optional<uint64_t> cancelled_by;
+  base::ListNode ring_link;      // RequestRing::away
+  base::ListNode place_link;     // Core::waiting_ or moving_
+  base::ListNode position_link;  // Core::positions_
+  base::ListNode worker_link;    // Workers::queue_
+};
+
 class RequestRing final : public Work {
  public:
   // `entries`: a power of two. Null: no memory.
@@ -78,6 +128,8 @@ class RequestRing final : public Work {
   void Complete(uint64_t user_data, int32_t res);
   void Flush();  // shows the client what was completed, and wakes it if that is what it waits for
   base::List<Parked, &Parked::ring_link> parked;  // the loop's thread
+  base::List<Away, &Away::ring_link> away;        // likewise
+  bool leaving = false;                           // likewise: gone when `away` is empty
 
   // Client and loop agree with these who does what (core.cc).
   std::atomic<bool> announced{false};  // in the inbox, or being taken out of it

@@ -108,7 +108,7 @@ auto RingTask::Run(F call) {
     of.result.emplace(of.call(task));
     return 0;
   };
-  const Result<int32_t> sent = Send(Entry::Call(run, &closure));
+  const Result<int32_t> sent = Send(Entry::CallAsync(run, &closure));
   return sent ? *std::move(closure.result) : Failure<R>(sent.error());
 }
 

@@ -1,6 +1,6 @@
 // RingTask: a Task whose calls are made by a loop, for callers that wait for each. What the loop
-// has no opcode for goes as a kCall: no call is made by the caller's thread. Without a loop it is
-// the Task and nothing else.
+// has no opcode for goes as a kCall to a worker: no call is made by the caller's thread. Without a
+// loop it is the Task and nothing else.
 //
 //     RingTask task(vfs_task->Fork(), loop);      // loop may be null
 //     task.Mkdir("/a", 0755);
