@@ -134,9 +134,13 @@ class RegularOps final : public vfs::InodeOps {
 
  private:
   static void Resize(Inode& inode, uint64_t size) {
-    const bool shrinks = size < inode.size();
-    if (shrinks && inode.private_data() != nullptr) {
+    const bool has_pages =
+        inode.private_data() != nullptr && inode.priv<Content>().NextPage(0).has_value();
+    if (size <= inode.size() && has_pages) {
       inode.priv<Content>().Cut(SuperOf(inode).pages(), size);
+      // Cutting is a change even where it leaves all as it was: tmpfs has it so.
+      const int64_t now = Now(inode);
+      Inode::Update(inode).Mtime(now).Ctime(now);
     }
     Inode::Update(inode).Size(size);
   }

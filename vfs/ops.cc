@@ -1,6 +1,7 @@
 // Operations on names and objects. Opening is in open.cc, renaming in rename.cc.
 #include "vfs/ops.h"
 
+#include <optional>
 #include <utility>
 
 #include "vfs/permission_internal.h"
@@ -11,6 +12,14 @@ namespace dentree::vfs {
 
 using base::Err;
 
+namespace {
+
+bool IsDevice(Mode mode) {
+  return TypeOf(mode) == FileType::kChar || TypeOf(mode) == FileType::kBlock;
+}
+
+}  // namespace
+
 Result<Path> Ops::Lookup(const Path& dir, std::string_view name, const Creds& creds) {
   return WalkChild(vfs_, dir, name, creds);
 }
@@ -20,7 +29,7 @@ Result<Path> Ops::Lookup(const Path& dir, std::string_view name, const Creds& cr
 Status Ops::CheckName(const Path& dir, std::string_view name, const Creds& creds) {
   if (!dir.dentry->is_dir()) return Err(Errno::kNotDir);
   TRY(MayAccessInode(dir.inode(), kMayExec, creds));
-  if (name.size() > kNameMax) return Err(Errno::kNameTooLong);
+  TRY(CheckLength(*dir.dentry, name));
   if (name.empty()) return Err(Errno::kNoEnt);
   if (name == "." || name == "..") return Err(Errno::kExist);
   return {};
@@ -64,6 +73,9 @@ Result<Path> Ops::Create(const Path& dir, std::string_view name, const CreateArg
   const Name hashed(vfs_.hash_key(), name);
   base::WriteLock lock(dir.inode().sem());
   TRY(MayTakeName(dir, hashed, creds));
+  // A whiteout is a character device 0:0, which anyone may make.
+  const bool whiteout = TypeOf(args.mode) == FileType::kChar && args.rdev == 0;
+  if (IsDevice(args.mode) && !whiteout && !creds.Has(Cap::kMknod)) return Err(Errno::kPerm);
   SYNC_POINT(vfs_.sync_points(), "ops:create:checked");
   DentryRef made = TRY(CreateLocked(dir, hashed, args));
   return Path{dir.mount, std::move(made)};
@@ -72,11 +84,7 @@ Result<Path> Ops::Create(const Path& dir, std::string_view name, const CreateArg
 Result<Path> Ops::Mknod(const Path& dir, std::string_view name, Mode mode, DevId rdev,
                         const Creds& creds) {
   CreateArgs args = OwnedBy(dir, mode, creds);
-  args.rdev = rdev;
-  const FileType type = TypeOf(mode);
-  const bool device = type == FileType::kChar || type == FileType::kBlock;
-  // A whiteout is a character device 0:0, which anyone may make.
-  if (device && rdev != 0 && !creds.Has(Cap::kMknod)) return Err(Errno::kPerm);
+  if (IsDevice(mode)) args.rdev = rdev;
   return Create(dir, name, args, creds);
 }
 
@@ -139,7 +147,7 @@ Status Ops::Unlink(const Path& dir, std::string_view name, const Creds& creds) {
 Status Ops::CheckVictim(const Path& dir, std::string_view name, const Creds& creds) {
   if (!dir.dentry->is_dir()) return Err(Errno::kNotDir);
   TRY(MayAccessInode(dir.inode(), kMayExec, creds));
-  if (name.size() > kNameMax) return Err(Errno::kNameTooLong);
+  TRY(CheckLength(*dir.dentry, name));
   if (dir.mount->read_only()) return Err(Errno::kRoFs);
   return {};
 }
@@ -225,6 +233,7 @@ Status Ops::Setattr(const Path& path, const SetAttr& attr, const Creds& creds) {
   if (change.size) change.mtime = now;
   base::WriteLock lock(inode.sem());
   const Stat current = TRY(AttrsOf(inode));
+  if (change.size == current.size) change.mtime = change.ctime = std::nullopt;
   if (!change.size) TRY(PrepareSetattr(path, current, change, creds));
   return inode.ops().Setattr(inode, change);
 }

@@ -155,17 +155,21 @@ Status Ops::Rename(const Path& old_dir, std::string_view old_name, const Path& n
   TRY(CheckFlags(flags));
   if (old_dir.mount.get() != new_dir.mount.get()) return Err(Errno::kXDev);
   TRY(CheckVictim(old_dir, old_name, creds));
-  TRY(CheckVictim(new_dir, new_name, creds));
+  // The new name is looked at when the old one is there.
+  const std::string_view new_checked = new_name.substr(0, kNameMax);
+  TRY(CheckVictim(new_dir, new_checked, creds));
   const Name old_hashed(vfs_.hash_key(), old_name);
-  const Name new_hashed(vfs_.hash_key(), new_name);
+  const Name new_hashed(vfs_.hash_key(), new_checked);
   // Declared before the locks: what the rename lets go ends without them.
   DentryRef source;
   DentryRef target;
   RenameDirs dirs(old_dir, new_dir);
   source = TRY(LookupLocked(vfs_, *old_dir.dentry, old_hashed));
+  TRY(CheckLength(*new_dir.dentry, new_name));
   Result<DentryRef> there = LookupLocked(vfs_, *new_dir.dentry, new_hashed);
   if (!there && there.error() != Errno::kNoEnt) return Err(there.error());
   if (there) target = *std::move(there);
+  if (!there && new_dir.inode().dead()) return Err(Errno::kNoEnt);
   if ((flags & kRenameNoReplace) && target != nullptr) return Err(Errno::kExist);
   if ((flags & kRenameExchange) && target == nullptr) return Err(Errno::kNoEnt);
   TRY(CheckSlashes(*source, target.get(), flags));

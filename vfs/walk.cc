@@ -166,7 +166,6 @@ Status Walker::WalkPrefix() {
     if (last.empty()) return {};  // "/" alone
     if (!at.dentry->is_dir()) return base::Err(Errno::kNotDir);
     TRY(MaySearch(at.inode(), flags_, context_.creds));
-    if (last.size() > kNameMax) return base::Err(Errno::kNameTooLong);
     if (AtEnd()) return {};
     TRY(Step(last, Follow::kYes, false));
   }
@@ -175,6 +174,7 @@ Status Walker::WalkPrefix() {
 Status Walker::Step(std::string_view name, Follow follow, bool is_last) {
   if (name == kDot) return {};
   if (name == kDotDot) return StepUp();
+  TRY(CheckLength(*at.dentry, name));
   const Name hashed(vfs_.hash_key(), name);
   DentryRef child = TRY(LookupChild(vfs_, *at.dentry, hashed, flags_));
   Path next{at.mount, std::move(child)};
@@ -242,6 +242,11 @@ Status Walker::WalkLast() {
 
 }  // namespace
 
+Status CheckLength(const Dentry& dir, std::string_view name) {
+  if (name.size() <= kNameMax) return {};
+  return base::Err(dir.inode().dead() ? Errno::kNoEnt : Errno::kNameTooLong);
+}
+
 Result<DentryRef> LookupLocked(Vfs& vfs, Dentry& dir, const Name& name) {
   Inode& inode = dir.inode();
   // One that the cache forgot is as good as removed: its successor in the cache would not hear of
@@ -308,7 +313,7 @@ Result<Path> WalkChild(Vfs& vfs, const Path& dir, std::string_view name, const C
                        unsigned flags) {
   if (!dir.dentry->is_dir()) return base::Err(Errno::kNotDir);
   TRY(MaySearch(dir.inode(), flags, creds));
-  if (name.size() > kNameMax) return base::Err(Errno::kNameTooLong);
+  TRY(CheckLength(*dir.dentry, name));
   DentryRef found = TRY(LookupChild(vfs, *dir.dentry, Name(vfs.hash_key(), name), flags));
   Path child{dir.mount, std::move(found)};
   if (!(flags & kWalkNoMount)) TRY(CrossMounts(vfs, child, flags));

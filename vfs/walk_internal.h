@@ -35,6 +35,9 @@ class Components {
   bool trailing_slash_ = false;
 };
 
+// A name that is looked up: kNameTooLong, or kNoEnt where nothing is any more.
+Status CheckLength(const Dentry& dir, std::string_view name);
+
 // The child `name` of `dir`: cached and still true, or the file system's answer made into a dentry.
 // The directory's semaphore, held for writing by the caller, makes callers with the same question
 // wait for the first one's answer. kNoEnt.
