@@ -38,16 +38,16 @@ Status StripSetId(const File& file) {
 
 }  // namespace
 
-Status File::MayRead(uint64_t pos) const {
+Status File::MayRead(uint64_t pos, size_t size) const {
   if (!readable()) return base::Err(Errno::kBadF);
+  if (pos > INT64_MAX || size > INT64_MAX - pos) return base::Err(Errno::kInval);
   if (dentry().is_dir()) return base::Err(Errno::kIsDir);
-  if (pos > INT64_MAX) return base::Err(Errno::kInval);
   return {};
 }
 
-Status File::MayWrite(uint64_t pos) const {
+Status File::MayWrite(uint64_t pos, size_t size) const {
   if (!writable()) return base::Err(Errno::kBadF);
-  if (pos > INT64_MAX) return base::Err(Errno::kInval);
+  if (pos > INT64_MAX || size > INT64_MAX - pos) return base::Err(Errno::kInval);
   return StripSetId(*this);
 }
 
@@ -66,23 +66,23 @@ Result<size_t> File::Write(std::span<const std::byte> in) {
 }
 
 Result<size_t> File::Pread(std::span<std::byte> out, uint64_t pos) {
-  TRY(MayRead(pos));
+  TRY(MayRead(pos, out.size()));
   return ops_->Read(*this, out, pos);
 }
 
 Result<size_t> File::Pwrite(std::span<const std::byte> in, uint64_t pos) {
-  TRY(MayWrite(pos));
+  TRY(MayWrite(pos, in.size()));
   return ops_->Write(*this, in, pos);
 }
 
 Result<size_t> File::ReadNowait(std::span<std::byte> out, std::optional<uint64_t> pos,
                                 Waiter* waiter) {
   if (pos) {
-    TRY(MayRead(*pos));
+    TRY(MayRead(*pos, out.size()));
     return ops_->ReadNowait(*this, out, *pos, waiter);
   }
   base::MutexLock lock(pos_mutex_);
-  TRY(MayRead(pos_));
+  TRY(MayRead(pos_, out.size()));
   const size_t n = TRY(ops_->ReadNowait(*this, out, pos_, waiter));
   pos_ += n;
   return n;
@@ -91,11 +91,11 @@ Result<size_t> File::ReadNowait(std::span<std::byte> out, std::optional<uint64_t
 Result<size_t> File::WriteNowait(std::span<const std::byte> in, std::optional<uint64_t> pos,
                                  Waiter* waiter) {
   if (pos) {
-    TRY(MayWrite(*pos));
+    TRY(MayWrite(*pos, in.size()));
     return ops_->WriteNowait(*this, in, *pos, waiter);
   }
   base::MutexLock lock(pos_mutex_);
-  TRY(MayWrite(pos_));
+  TRY(MayWrite(pos_, in.size()));
   const size_t n = TRY(ops_->WriteNowait(*this, in, pos_, waiter));
   pos_ = AfterWrite(pos_, n);
   return n;
@@ -106,7 +106,7 @@ Result<uint64_t> File::Seek(int64_t offset, Whence whence) {
   base::MutexLock lock(pos_mutex_);
   if (whence == Whence::kCur) {
     if (__builtin_add_overflow(offset, static_cast<int64_t>(pos_), &offset)) {
-      return base::Err(Errno::kOverflow);
+      return base::Err(Errno::kInval);
     }
     whence = Whence::kSet;
   }

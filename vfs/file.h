@@ -30,8 +30,9 @@ class File {
   OpenFlags flags() const { return flags_.load(std::memory_order_relaxed); }
   void set_flags(OpenFlags flags) { flags_.store(flags, std::memory_order_relaxed); }
 
-  bool readable() const { return (flags() & O_ACCMODE) != O_WRONLY && !path_only(); }
-  bool writable() const { return (flags() & O_ACCMODE) != O_RDONLY && !path_only(); }
+  // Neither, when opened with mode 3.
+  bool readable() const { return (flags() + 1) & kCanRead && !path_only(); }
+  bool writable() const { return (flags() + 1) & kCanWrite && !path_only(); }
   bool path_only() const { return flags() & O_PATH; }
   bool nonblocking() const { return flags() & O_NONBLOCK; }
 
@@ -76,10 +77,12 @@ class File {
  private:
   friend class Ops;
 
-  Status MayRead(uint64_t pos) const;
-  Status MayWrite(uint64_t pos) const;
+  static constexpr OpenFlags kCanRead = O_RDONLY + 1, kCanWrite = O_WRONLY + 1;
+
+  Status MayRead(uint64_t pos, size_t size) const;
+  Status MayWrite(uint64_t pos, size_t size) const;
   uint64_t AfterWrite(uint64_t pos, size_t n) const {
-    return (flags() & O_APPEND) ? inode().size() : pos + n;
+    return (flags() & O_APPEND) && n > 0 ? inode().size() : pos + n;
   }
 
   const Path path_;

@@ -82,7 +82,7 @@ Result<uint64_t> FileOps::Seek(File& file, int64_t offset, Whence whence) const 
     case Whence::kSet:
       break;
     case Whence::kEnd:
-      if (__builtin_add_overflow(offset, size, &offset)) return Err(Errno::kOverflow);
+      if (__builtin_add_overflow(offset, size, &offset)) return Err(Errno::kInval);
       break;
     case Whence::kData:
     case Whence::kHole:

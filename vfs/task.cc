@@ -204,6 +204,7 @@ void Task::SetCreds(Creds creds) { creds_ = std::make_shared<const Creds>(std::m
 // empty.
 Result<WalkContext> Task::Context(int dir, std::string_view path) const {
   if (path.empty()) return Err(Errno::kNoEnt);
+  if (path.size() >= kPathMax) return Err(Errno::kNameTooLong);
   if (dir == kAtFdCwd || path.starts_with('/')) return WalkContext{fs_.root(), fs_.cwd(), *creds_};
   const FileRef file = TRY(fds_.Get(dir));
   if (!file->dentry().is_dir()) return Err(Errno::kNotDir);
@@ -313,7 +314,10 @@ Result<FileRef> Task::OpenOrCreate(int dir, std::string_view path, OpenFlags fla
   std::string target(path);
   for (int links = 0; links <= kMaxSymlinks; ++links) {
     const Parent parent = TRY(WalkParent(vfs_, context, target));
-    if (parent.kind != Parent::Last::kNormal || parent.trailing_slash) return Err(Errno::kIsDir);
+    if (parent.kind != Parent::Last::kNormal) {
+      return Err(flags & O_EXCL ? Errno::kExist : Errno::kIsDir);
+    }
+    if (parent.trailing_slash) return Err(Errno::kIsDir);
     Ops::OpenAt opened = TRY(vfs_.ops().OpenCreate(parent.dir, parent.name, flags, mode, creds_));
     if (opened.file != nullptr) return std::move(opened.file);
     if (flags & O_NOFOLLOW) return Err(Errno::kLoop);
@@ -334,10 +338,12 @@ Result<size_t> Task::Write(int fd, std::string_view text) {
 }
 
 Result<size_t> Task::Pread(int fd, std::span<std::byte> out, uint64_t pos) {
+  if (pos > INT64_MAX) return Err(Errno::kInval);
   return TRY(fds_.Get(fd))->Pread(out, pos);
 }
 
 Result<size_t> Task::Pwrite(int fd, std::span<const std::byte> in, uint64_t pos) {
+  if (pos > INT64_MAX) return Err(Errno::kInval);
   return TRY(fds_.Get(fd))->Pwrite(in, pos);
 }
 
@@ -346,7 +352,10 @@ Result<uint64_t> Task::Lseek(int fd, int64_t offset, Whence whence) {
 }
 
 Status Task::Getdents(int fd, DirSink& sink) { return TRY(fds_.Get(fd))->Readdir(sink); }
-Status Task::Ftruncate(int fd, uint64_t size) { return TRY(fds_.Get(fd))->Truncate(size); }
+Status Task::Ftruncate(int fd, uint64_t size) {
+  if (size > INT64_MAX) return Err(Errno::kInval);
+  return TRY(fds_.Get(fd))->Truncate(size);
+}
 Status Task::Fsync(int fd) { return TRY(fds_.Get(fd))->Fsync(); }
 Result<PollEvents> Task::Poll(int fd) { return TRY(fds_.Get(fd))->Poll(); }
 
@@ -378,6 +387,7 @@ Result<vfs::Stat> Task::StatAt(int dir, std::string_view path, Follow follow) {
 }
 
 Status Task::Access(std::string_view path, unsigned want, int dir) {
+  if (want & ~unsigned{kMayRead | kMayWrite | kMayExec}) return Err(Errno::kInval);
   RcuOutcome outcome;
   {
     const base::RcuReadGuard guard(vfs_.rcu());
@@ -405,11 +415,17 @@ Status Task::CheckNoSlash(const Parent& parent) {
   return Err(there.error());
 }
 
+// By mknod.
+static bool CanBeMade(FileType type) {
+  return type == FileType::kRegular || type == FileType::kFifo || type == FileType::kSocket ||
+         type == FileType::kChar || type == FileType::kBlock;
+}
+
 Status Task::Mknod(std::string_view path, Mode mode, DevId rdev, int dir) {
   return RetryStale([&]() -> Status {
     if (TypeOf(mode) == FileType::kUnknown) mode |= S_IFREG;
     if (TypeOf(mode) == FileType::kDir) return Err(Errno::kPerm);
-    if (TypeOf(mode) == FileType::kSymlink) return Err(Errno::kInval);
+    if (!CanBeMade(TypeOf(mode))) return Err(Errno::kInval);
     const Parent parent = TRY(ParentAt(dir, path));
     TRY(CheckNoSlash(parent));
     mode &= static_cast<Mode>(~fs_.umask());
@@ -467,7 +483,9 @@ Status Task::Link(std::string_view target, std::string_view path, Follow follow)
 }
 
 Status Task::Rename(std::string_view from, std::string_view to, unsigned flags) {
-  if (flags & (kRenameOldSlash | kRenameNewSlash)) return Err(Errno::kInval);
+  // Before anything is looked at: what Ops takes beside them is not the caller's to say.
+  if (flags & ~(kRenameNoReplace | kRenameExchange | kRenameWhiteout)) return Err(Errno::kInval);
+  if ((flags & kRenameExchange) && flags != kRenameExchange) return Err(Errno::kInval);
   return RetryStale([&]() -> Status {
     const Parent source = TRY(ParentAt(kAtFdCwd, from));
     const Parent target = TRY(ParentAt(kAtFdCwd, to));
@@ -484,6 +502,11 @@ Status Task::Rename(std::string_view from, std::string_view to, unsigned flags) 
 }
 
 Result<std::string> Task::Readlink(std::string_view path, int dir) {
+  if (path.empty() && dir != kAtFdCwd) {  // the link that is open itself
+    const FileRef file = TRY(fds_.Get(dir));
+    if (file->dentry().type() != FileType::kSymlink) return Err(Errno::kNoEnt);
+    return vfs_.ops().Readlink(file->path());
+  }
   std::array<char, kPathMax> target;
   size_t size = 0;
   RcuOutcome outcome;
@@ -512,6 +535,7 @@ Status Task::Chown(std::string_view path, std::optional<Uid> uid, std::optional<
 }
 
 Status Task::SetTimes(std::string_view path, const SetAttr& times, Follow follow) {
+  if (!times.atime && !times.mtime && !times.times_are_now) return {};  // not even the path counts
   const int64_t now = vfs_.clock().NowNs();
   SetAttr change{.atime = times.atime, .mtime = times.mtime, .times_are_now = times.times_are_now};
   if (change.times_are_now) change.atime = change.mtime = now;
@@ -519,6 +543,7 @@ Status Task::SetTimes(std::string_view path, const SetAttr& times, Follow follow
 }
 
 Status Task::Truncate(std::string_view path, uint64_t size) {
+  if (size > INT64_MAX) return Err(Errno::kInval);
   return SetattrAt(path, Follow::kYes, SetAttr{.size = size});
 }
 
