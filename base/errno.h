@@ -46,6 +46,7 @@ enum class Errno : uint16_t {
   kDom = EDOM,
   kRange = ERANGE,
   kDeadlk = EDEADLK,
+  kNoLck = ENOLCK,
   kNameTooLong = ENAMETOOLONG,
   kNoSys = ENOSYS,
   kNotEmpty = ENOTEMPTY,

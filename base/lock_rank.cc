@@ -13,10 +13,10 @@
 namespace dentree::base {
 namespace {
 
-constexpr std::array<std::string_view, 18> kRankNames = {
+constexpr std::array<std::string_view, 19> kRankNames = {
     "kFile",     "kOpenFile", "kMount",  "kRename",    "kDir",       "kInstance",
     "kRegistry", "kNode",     "kPlace",  "kRenameSeq", "kInode",     "kDentry",
-    "kLru",      "kBucket",   "kNotify", "kStats",     "kLoopQueue", "kLeaf"};
+    "kLru",      "kAttached", "kBucket",   "kNotify", "kStats",     "kLoopQueue", "kLeaf"};
 static_assert(kRankNames.size() == std::to_underlying(LockRank::kLeaf) + 1);
 
 }  // namespace

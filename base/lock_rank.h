@@ -22,6 +22,7 @@ enum class LockRank : uint8_t {
   kInode,      // inode cache stripes: the last reference
   kDentry,
   kLru,
+  kAttached,   // what is attached to an inode from outside: its locks, its watches
   kBucket,
   kNotify,
   kStats,

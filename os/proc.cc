@@ -1,6 +1,7 @@
 // /proc: what a shell user looks for there, and what the tests measure memory with.
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "base/string_util.h"
@@ -70,6 +71,25 @@ std::string ShowFilesystems(const OpenFile& file) {
   return text;
 }
 
+// As Linux writes it: one lock to a line, below it who waits for it, deeper who stands behind
+// others.
+std::string ShowLocks(const OpenFile& file) {
+  std::string text;
+  uint64_t serial = 0;
+  int number = 0;
+  for (const vfs::LockInfo& lock : file.root().vfs().locks().List()) {
+    if (std::exchange(serial, lock.serial) != lock.serial) ++number;
+    static constexpr std::string_view kKinds[] = {"FLOCK ", "OFDLCK", "POSIX "};
+    const std::string arrow = lock.depth == 0 ? "" : std::string(lock.depth - 1, ' ') + "-> ";
+    const std::string end = lock.end == INT64_MAX ? "EOF" : std::to_string(lock.end);
+    absl::StrAppendFormat(&text, "%d: %s%s ADVISORY  %s %d %02x:%02x:%d %d %s\n", number, arrow,
+                          kKinds[static_cast<size_t>(lock.kind)],
+                          lock.type == F_WRLCK ? "WRITE" : "READ", lock.pid, lock.dev >> 8,
+                          lock.dev & 0xff, lock.ino, lock.start, end);
+  }
+  return text;
+}
+
 // --- Memory ---
 
 std::string ShowMeminfo(const OpenFile& file) { return file.root().vfs().memory().MemInfoText(); }
@@ -122,6 +142,7 @@ constexpr SystemFile<&ShowMounts> kMounts;
 constexpr SystemFile<nullptr, &StoreDropCaches> kDropCaches;
 constexpr SystemFile<&ShowDentryState> kDentryState;
 constexpr SystemFile<&ShowFilesystems> kFilesystems;
+constexpr SystemFile<&ShowLocks> kLocks;
 constexpr SystemFile<&ShowMeminfo> kMeminfo;
 constexpr SystemFile<&ShowSlabinfo> kSlabinfo;
 constexpr SystemFile<&ShowUptime> kUptime;
@@ -143,7 +164,8 @@ constexpr auto kSysctlTable = kernfs::MakeTable(kernfs::Subdir("fs", 0555, kFsTy
 constexpr kernfs::DirType kSysctlType{.table = kSysctlTable};
 
 constexpr auto kProcTable = kernfs::MakeTable(
-    File("filesystems", 0444, kFilesystems), File("meminfo", 0444, kMeminfo),              //
+    File("filesystems", 0444, kFilesystems), File("locks", 0444, kLocks),                  //
+    File("meminfo", 0444, kMeminfo),                                                       //
     kernfs::Link("mounts", kMountsLink),                                                   //
     kernfs::Subdir("self", 0555, kSelfType, kSelfDir), File("slabinfo", 0400, kSlabinfo),  //
     kernfs::Subdir("sys", 0555, kSysctlType, kSysctlDir), File("uptime", 0444, kUptime),   //

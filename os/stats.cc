@@ -64,6 +64,7 @@ Status Statistics::BuildVfs() {
   in.dcache = TRY(in.top.Add("dcache", Values<vfs::kDcacheFields>(vfs_.dcache().stats())));
   in.icache = TRY(in.top.Add("icache", Values<vfs::kInodeFields>(vfs_.icache().stats())));
   in.negative = TRY(in.top.Add("negative", Values<vfs::kNegativeFields>(vfs_.negatives().stats())));
+  in.locks = TRY(in.top.Add("locks", Values<vfs::kLockFields>(vfs_.locks().stats())));
   in.walk = TRY(in.top.Add("walk", Values<vfs::kWalkFields>(vfs_.walk_stats())));
   return {};
 }

@@ -102,7 +102,7 @@ class Statistics {
   // From the last to the first they go: what stands in another before that.
   std::unique_ptr<statsfs::Statsfs> statsfs_;
   struct {
-    statsfs::Source top, dcache, icache, negative, walk;
+    statsfs::Source top, dcache, icache, negative, locks, walk;
   } vfs_sources_;
   struct {
     statsfs::Source top, caches, shrinkers;

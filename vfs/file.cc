@@ -15,9 +15,10 @@ File::File(Path path, OpenFlags flags, CredsRef creds)
 
 void File::Put(File* file) {
   if (file->refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  Vfs& vfs = file->path_.vfs();
+  vfs.locks().Release(*file);
   if (file->ops_ != nullptr) file->ops_->Release(*file);
   if (file->holds_writer_) file->path_.mount->EndWrite();
-  Vfs& vfs = file->path_.vfs();
   // The path's references go last: they may be the mount's.
   Path path = file->path_;
   vfs.files().Delete(file);

@@ -35,6 +35,10 @@ class File {
   bool writable() const { return (flags() + 1) & kCanWrite && !path_only(); }
   bool path_only() const { return flags() & O_PATH; }
   bool nonblocking() const { return flags() & O_NONBLOCK; }
+  uint64_t position() {
+    base::MutexLock lock(pos_mutex_);
+    return pos_;
+  }
 
   // The file system's own data, from FileOps::Open to FileOps::Release.
   void* private_data() const { return private_; }

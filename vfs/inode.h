@@ -37,6 +37,9 @@ enum InodeFlags : uint32_t {
   kInodeAppend = 1 << 1,     // chattr +a
   kInodeImmutable = 1 << 2,  // chattr +i
   kInodeNoCache = 1 << 3,    // dies with its last reference
+  // Of the side tables of locks and watches (inode_sides.h), under their own locks:
+  kInodeLocked = 1 << 4,   // has locks, or somebody waits for one
+  kInodeWatched = 1 << 5,  // has watches
 };
 
 // Whether the icache knows it; changes under the icache's stripe.
@@ -129,6 +132,12 @@ class alignas(64) Inode {
   // The directory lock (shared: listing; exclusive: lookup of a cold name, create, remove, rename)
   // and the lock of the attributes and data of every other type.
   DirSem& sem() const { return sem_; }
+
+  // For side tables: whether they have something about this inode.
+  void SetSideFlag(InodeFlags flag) { flags_.fetch_or(flag, std::memory_order_release); }
+  void ClearSideFlag(InodeFlags flag) {
+    flags_.fetch_and(~uint32_t{flag}, std::memory_order_release);
+  }
 
   static void Get(Inode* inode) { inode->refs_.fetch_add(1, std::memory_order_relaxed); }
   static void Put(Inode* inode);  // icache.cc

@@ -153,11 +153,14 @@ void FdTable::DirRcu(int fd, RcuPath& dir) const {
 
 Status FdTable::Close(int fd) {
   FileRef closing;  // released after the lock
-  base::MutexLock lock(mutex_);
-  Slot* const slot = AtLocked(fd);
-  if (slot == nullptr || slot->file == nullptr) return Err(Errno::kBadF);
-  closing = TakeOut(*slot);
-  --open_;
+  {
+    base::MutexLock lock(mutex_);
+    Slot* const slot = AtLocked(fd);
+    if (slot == nullptr || slot->file == nullptr) return Err(Errno::kBadF);
+    closing = TakeOut(*slot);
+    --open_;
+  }
+  closing->path().vfs().locks().ReleaseOwner(*closing, this);
   return {};
 }
 
@@ -170,12 +173,15 @@ Result<int> FdTable::Dup(int fd, int lowest) {
 
 void FdTable::CloseAll() {
   std::vector<FileRef> closing;  // released after the lock
-  base::MutexLock lock(mutex_);
-  const Slots* const slots = slots_.load(std::memory_order_relaxed);
-  for (size_t fd = 0; slots != nullptr && fd < slots->size; ++fd) {
-    closing.push_back(TakeOut(slots->slot[fd]));
+  {
+    base::MutexLock lock(mutex_);
+    const Slots* const slots = slots_.load(std::memory_order_relaxed);
+    for (size_t fd = 0; slots != nullptr && fd < slots->size; ++fd) {
+      if (slots->slot[fd].file != nullptr) closing.push_back(TakeOut(slots->slot[fd]));
+    }
+    open_ = 0;
   }
-  open_ = 0;
+  for (const FileRef& file : closing) file->path().vfs().locks().ReleaseOwner(*file, this);
 }
 
 size_t FdTable::open_count() const {
@@ -189,10 +195,15 @@ Task::Task(Vfs& vfs, Creds creds)
     : vfs_(vfs),
       creds_(std::make_shared<const Creds>(std::move(creds))),
       fs_(vfs.Root(), vfs.Root()),
-      fds_(vfs.rcu()) {}
+      fds_(vfs.rcu()),
+      pid_(vfs.locks().NextPid()) {}
 
 Task::Task(const Task& parent)
-    : vfs_(parent.vfs_), creds_(parent.creds_), fs_(parent.fs_), fds_(parent.vfs_.rcu()) {}
+    : vfs_(parent.vfs_),
+      creds_(parent.creds_),
+      fs_(parent.fs_),
+      fds_(parent.vfs_.rcu()),
+      pid_(parent.vfs_.locks().NextPid()) {}
 
 std::unique_ptr<Task> Task::Fork() const { return std::unique_ptr<Task>(new Task(*this)); }
 

@@ -17,6 +17,7 @@
 #include "vfs/creds.h"
 #include "vfs/dcache.h"
 #include "vfs/file.h"
+#include "vfs/file_lock.h"
 #include "vfs/mount.h"
 #include "vfs/types.h"
 #include "vfs/walk.h"
@@ -154,6 +155,7 @@ class Task {
   void SetCreds(Creds creds);
   FsContext& fs() { return fs_; }
   FdTable& fds() { return fds_; }
+  int32_t pid() const { return pid_; }  // unique within the Vfs; what l_pid shows
 
   // --- descriptors ---
   Result<int> Open(std::string_view path, OpenFlags flags, Mode mode = 0) {
@@ -174,6 +176,16 @@ class Task {
   Result<uint64_t> Ioctl(int fd, unsigned cmd, uint64_t arg);
   Result<int> Dup(int fd) { return fds_.Dup(fd, 0); }
   Result<vfs::Stat> Fstat(int fd);
+
+  // --- locks (task_lock.cc) ---
+  Status Flock(int fd, int operation);  // LOCK_SH, LOCK_EX or LOCK_UN, and LOCK_NB
+  // F_GETLK, F_SETLK, F_SETLKW and F_OFD_ of these. A wait ends when the lock is had (kDeadlk: it
+  // would not), also if the descriptor was closed meanwhile.
+  Status FcntlLock(int fd, int command, struct flock& lock);
+  // The same for a caller that must not sleep: where they would, kAgain with `waiter` (unless null)
+  // armed to be woken when it is worth trying again; if it is not armed, that is now.
+  Status FlockNowait(int fd, int operation, Waiter* waiter);
+  Status FcntlLockNowait(int fd, int command, struct flock& lock, Waiter* waiter);
 
   // --- names. `dir`: kAtFdCwd or a descriptor that relative paths start from. ---
   Result<vfs::Stat> StatAt(int dir, std::string_view path, Follow follow);
@@ -250,11 +262,17 @@ class Task {
   Status CheckNoSlash(const Parent& parent);
   Result<FileRef> OpenOrCreate(int dir, std::string_view path, OpenFlags flags, Mode mode);
   Status SetattrAt(std::string_view path, Follow follow, const SetAttr& attr);
+  Status FlockWait(int fd, int operation, FileLocks::Wait wait);
+  Status FcntlLockWait(int fd, int command, struct flock& lock, FileLocks::Wait wait);
+  Status GetLock(File& file, FileLock& want, struct flock& lock);
+  Status SetLock(int fd, File& file, FileLock& want, const struct flock& lock,
+                 FileLocks::Wait wait);
 
   Vfs& vfs_;
   CredsRef creds_;
   FsContext fs_;
   FdTable fds_;
+  const int32_t pid_;
 };
 
 }  // namespace dentree::vfs

@@ -23,6 +23,7 @@ Vfs::Vfs(const Options& options)
       dcache_(*this, memory_, rcu_),
       negatives_(dcache_, memory_, rcu_, options.negative_limit),
       files_(memory_, "filp"),
+      locks_(memory_, rcu_, sync_points_, options.lock_limit),
       mounts_(*this),
       ops_(*this) {}
 
@@ -119,6 +120,7 @@ void Vfs::CheckInvariants() {
   dcache_.CheckInvariants();
   icache_.CheckInvariants();
   negatives_.CheckInvariants();
+  locks_.CheckInvariants();
 }
 
 }  // namespace dentree::vfs

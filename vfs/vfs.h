@@ -23,6 +23,7 @@
 #include "vfs/dcache.h"
 #include "vfs/dentry.h"
 #include "vfs/file.h"
+#include "vfs/file_lock.h"
 #include "vfs/icache.h"
 #include "vfs/inode.h"
 #include "vfs/inode_ops.h"
@@ -42,6 +43,7 @@ class Vfs {
   struct Options {
     size_t memory_limit = SIZE_MAX;                 // bytes, all caches together
     size_t negative_limit = kDefaultNegativeLimit;  // entries
+    size_t lock_limit = kDefaultLockLimit;          // advisory locks
     base::Clock* clock = nullptr;                   // null: the real one; must outlive the Vfs
     uint64_t hash_seed = 0;                         // 0: random
   };
@@ -73,6 +75,7 @@ class Vfs {
   Ops& ops() { return ops_; }
   base::Sharded<WalkStats>& walk_stats() { return walk_stats_; }
   mm::ObjectCache<File>& files() { return files_; }
+  FileLocks& locks() { return locks_; }
 
   // Is there a super block whose file system may block (kSbMayBlock)?
   bool may_block() const { return may_block_.load(std::memory_order_relaxed) != 0; }
@@ -112,6 +115,7 @@ class Vfs {
   std::atomic<DevId> next_dev_{1};
   std::atomic<int32_t> may_block_{0};  // super blocks
   mm::ObjectCache<File> files_;
+  FileLocks locks_;
   MountTree mounts_;
   base::Sharded<WalkStats> walk_stats_;
   Ops ops_;

@@ -3,11 +3,15 @@
 #include "os/os.h"
 
 #include <stdlib.h>
+#include <sys/file.h>
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <thread>
 
+#include "absl/strings/str_format.h"
 #include "fixture/fixture.h"
 
 namespace dentree::os {
@@ -102,6 +106,29 @@ TEST_F(OsTest, TellsAboutMemory) {
   EXPECT_GT(Active("dentry"), 10u);
   EXPECT_THAT(Read("/proc/sys/fs/dentry-state"),
               Holds(testing::MatchesRegex("[0-9]+\t[0-9]+\t45\t0\t[0-9]+\t0\n")));
+}
+
+TEST_F(OsTest, TellsAboutLocks) {
+  EXPECT_THAT(Read("/proc/locks"), Holds(""));
+  const int fd = task().Open("/tmp/f", O_CREAT | O_RDWR, 0644).value();
+  const int other = task().Open("/tmp/f", O_RDWR).value();
+  const vfs::Stat attr = task().Fstat(fd).value();
+  const std::string place = absl::StrFormat("00:%02x:%d", attr.dev, attr.ino);
+  ASSERT_OK(task().Flock(fd, LOCK_EX));
+  struct flock range = {};
+  range.l_type = F_RDLCK;
+  range.l_start = 5;
+  range.l_len = 2;
+  ASSERT_OK(task().FcntlLock(fd, F_OFD_SETLK, range));
+  auto waits = std::async(std::launch::async, [&] { return task().Flock(other, LOCK_SH); });
+  while (os_->vfs().locks().stats().waiting.load() == 0) std::this_thread::yield();
+  EXPECT_THAT(Read("/proc/locks"),
+              Holds(absl::StrFormat("1: OFDLCK ADVISORY  READ -1 %s 5 6\n"
+                                    "2: FLOCK  ADVISORY  WRITE %d %s 0 EOF\n"
+                                    "2: -> FLOCK  ADVISORY  READ %d %s 0 EOF\n",
+                                    place, task().pid(), place, task().pid(), place)));
+  ASSERT_OK(task().Flock(fd, LOCK_UN));
+  EXPECT_OK(waits.get());
 }
 
 TEST_F(OsTest, DropsItsCachesWhenTold) {
