@@ -70,10 +70,11 @@ Status FileSystemState::TakeOpen() {
 
 HostSuper::HostSuper(vfs::Vfs& vfs, const vfs::FileSystemType& type, FileSystemState& state,
                      const Settings& settings)
-    : SuperBlock(vfs, {.type = &type,
-                       .magic = kMagic,
-                       .flags = vfs::kSbRevalidate | vfs::kSbMayBlock |
-                                (state.may_write() ? 0u : vfs::kSbReadOnly)}),
+    : SuperBlock(vfs,
+                 {.type = &type,
+                  .magic = kMagic,
+                  .flags = vfs::kSbRevalidate | vfs::kSbMayBlock |
+                           (state.may_write() ? 0u : vfs::kSbReadOnly | vfs::kSbNeverWritable)}),
       state_(state),
       calls_(state.stats()),
       ttl_ms_(settings.ttl_ms),

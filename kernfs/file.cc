@@ -38,6 +38,7 @@ uint16_t OpenFile::index() const { return entry_.index(); }
 void* OpenFile::priv() const { return entry_.priv(); }
 const vfs::Creds& OpenFile::creds() const { return file_.creds(); }
 vfs::OpenFlags OpenFile::flags() const { return file_.flags(); }
+const vfs::Mount& OpenFile::mount() const { return *file_.path().mount; }
 bool OpenFile::readable() const { return file_.readable(); }
 bool OpenFile::writable() const { return file_.writable(); }
 

@@ -23,6 +23,7 @@
 
 namespace dentree::vfs {
 class File;
+class Mount;
 }
 
 namespace dentree::kernfs {
@@ -65,6 +66,8 @@ class OpenFile {
   // As opened. Not in Release: the opener may be gone.
   const vfs::Creds& creds() const;
   vfs::OpenFlags flags() const;
+  // The mount that it was opened in.
+  const vfs::Mount& mount() const;
   bool readable() const;
   bool writable() const;
   bool nonblocking() const { return flags() & O_NONBLOCK; }

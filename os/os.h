@@ -8,7 +8,8 @@
 //
 // The tree:
 //     /                    ramfs, with /home /mnt /root /run and /tmp (1777)
-//     /proc                mounts, filesystems, locks, meminfo, slabinfo, uptime, version, self/,
+//     /proc                mounts, filesystems, locks, meminfo, slabinfo, uptime, version,
+//                          self/, self/mounts, self/mountinfo,
 //                          sys/vm/drop_caches, sys/fs/dentry-state
 //     /sys                 what is mounted on: kernel/stats, kernel/tracing
 //     /sys/kernel/stats    statsfs: the counters of every room (docs/statsfs.md)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "base/string_util.h"
@@ -40,11 +41,13 @@ class SystemFile final : public kernfs::TextOps {
 
 // --- What is mounted, and what could be ---
 
-// A field of /proc/mounts: white space and backslashes are written as \ooo.
-std::string Escape(std::string_view field) {
+// A field of /proc/mounts: these bytes are written as \ooo.
+constexpr std::string_view kPathEscapes = " \t\n\\";
+constexpr std::string_view kNameEscapes = " \t\n\\#";  // a line of fstab would be a comment
+std::string Escape(std::string_view field, std::string_view bytes = kPathEscapes) {
   std::string text;
   for (char c : field) {
-    if (c == ' ' || c == '\t' || c == '\n' || c == '\\') {
+    if (bytes.find(c) != bytes.npos) {
       absl::StrAppendFormat(&text, "\\%03o", static_cast<unsigned char>(c));
     } else {
       text += c;
@@ -53,12 +56,31 @@ std::string Escape(std::string_view field) {
   return text;
 }
 
+// Those of the namespace in which the file was opened. Where that has no mounts any more, of the
+// first one.
+std::vector<vfs::MountInfo> MountsOf(const OpenFile& file) {
+  const vfs::MountTree& mounts = file.root().vfs().mounts();
+  const vfs::Path root = mounts.RootOf(file.mount());
+  return root ? mounts.List(root) : std::vector<vfs::MountInfo>();
+}
+
 std::string ShowMounts(const OpenFile& file) {
-  vfs::Vfs& vfs = file.root().vfs();
   std::string text;
-  for (const vfs::MountInfo& mount : vfs.mounts().List(vfs.Root())) {
-    absl::StrAppendFormat(&text, "%s %s %s %s 0 0\n", Escape(mount.source), Escape(mount.target),
-                          mount.type, mount.options);
+  for (const vfs::MountInfo& mount : MountsOf(file)) {
+    absl::StrAppendFormat(&text, "%s %s %s %s 0 0\n", Escape(mount.source, kNameEscapes),
+                          Escape(mount.target), Escape(mount.type, kNameEscapes), mount.options);
+  }
+  return text;
+}
+
+// Its optional fields, between the options and the dash, tell of propagation: there is none.
+std::string ShowMountInfo(const OpenFile& file) {
+  std::string text;
+  for (const vfs::MountInfo& mount : MountsOf(file)) {
+    absl::StrAppendFormat(&text, "%u %u 0:%u %s %s %s - %s %s %s\n", mount.id, mount.parent_id,
+                          mount.dev, Escape(mount.root), Escape(mount.target), mount.mount_options,
+                          Escape(mount.type, kNameEscapes), Escape(mount.source, kNameEscapes),
+                          mount.super_options);
   }
   return text;
 }
@@ -139,6 +161,7 @@ constexpr MountsLink kMountsLink;
 // --- The directories ---
 
 constexpr SystemFile<&ShowMounts> kMounts;
+constexpr SystemFile<&ShowMountInfo> kMountInfo;
 constexpr SystemFile<nullptr, &StoreDropCaches> kDropCaches;
 constexpr SystemFile<&ShowDentryState> kDentryState;
 constexpr SystemFile<&ShowFilesystems> kFilesystems;
@@ -150,7 +173,8 @@ constexpr SystemFile<&ShowVersion> kVersion;
 
 enum Object : kernfs::ObjectId { kSelfDir = 1, kSysctlDir, kVmDir, kFsDir };
 
-constexpr auto kSelfTable = kernfs::MakeTable(File("mounts", 0444, kMounts));
+constexpr auto kSelfTable =
+    kernfs::MakeTable(File("mountinfo", 0444, kMountInfo), File("mounts", 0444, kMounts));
 constexpr kernfs::DirType kSelfType{.table = kSelfTable};
 
 constexpr auto kVmTable = kernfs::MakeTable(File("drop_caches", 0200, kDropCaches));

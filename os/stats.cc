@@ -63,6 +63,7 @@ Status Statistics::BuildVfs() {
   in.top = TRY(statsfs_->Add("vfs", Values<kVfsFields>(vfs_now_)));
   in.dcache = TRY(in.top.Add("dcache", Values<vfs::kDcacheFields>(vfs_.dcache().stats())));
   in.icache = TRY(in.top.Add("icache", Values<vfs::kInodeFields>(vfs_.icache().stats())));
+  in.mount = TRY(in.top.Add("mount", Values<vfs::kMountFields>(vfs_.mounts().stats())));
   in.negative = TRY(in.top.Add("negative", Values<vfs::kNegativeFields>(vfs_.negatives().stats())));
   in.locks = TRY(in.top.Add("locks", Values<vfs::kLockFields>(vfs_.locks().stats())));
   in.walk = TRY(in.top.Add("walk", Values<vfs::kWalkFields>(vfs_.walk_stats())));

@@ -20,13 +20,16 @@ struct VfsNow {
   size_t inodes() const { return vfs.icache().live(); }
   size_t files() const { return vfs.files().active_objects(); }
   size_t mounts() const { return vfs.mounts().count(); }
+  size_t mount_namespaces() const { return vfs.mounts().namespaces(); }
 };
 inline constexpr auto kVfsFields = base::Fields(
     base::F<&VfsNow::dentries>("dentries", "Names in memory", base::StatKind::kInstant),
     base::F<&VfsNow::negatives>("negatives", "Names known not to exist", base::StatKind::kInstant),
     base::F<&VfsNow::inodes>("inodes", "Inodes in memory", base::StatKind::kInstant),
     base::F<&VfsNow::files>("files", "Open files", base::StatKind::kInstant),
-    base::F<&VfsNow::mounts>("mounts", "Mounts", base::StatKind::kInstant));
+    base::F<&VfsNow::mounts>("mounts", "Mounts, in all namespaces", base::StatKind::kInstant),
+    base::F<&VfsNow::mount_namespaces>("mount_namespaces", "Namespaces of mounts",
+                                       base::StatKind::kInstant));
 
 // What an RCU domain counts, added up from its threads when asked.
 struct RcuNow {
@@ -102,7 +105,7 @@ class Statistics {
   // From the last to the first they go: what stands in another before that.
   std::unique_ptr<statsfs::Statsfs> statsfs_;
   struct {
-    statsfs::Source top, dcache, icache, negative, locks, walk;
+    statsfs::Source top, dcache, icache, locks, mount, negative, walk;
   } vfs_sources_;
   struct {
     statsfs::Source top, caches, shrinkers;

@@ -245,6 +245,11 @@ Result<std::string> RingTask::Getcwd() {
 }
 
 Status RingTask::Mount(std::string_view source, std::string_view target, std::string_view type,
+                       uint64_t flags, std::string_view data) {
+  return Run([=](vfs::Task& task) { return task.Mount(source, target, type, flags, data); });
+}
+
+Status RingTask::Mount(std::string_view source, std::string_view target, std::string_view type,
                        std::string_view options) {
   return Run([=](vfs::Task& task) { return task.Mount(source, target, type, options); });
 }
@@ -253,8 +258,12 @@ Status RingTask::Remount(std::string_view target, std::string_view options) {
   return Run([=](vfs::Task& task) { return task.Remount(target, options); });
 }
 
-Status RingTask::Umount(std::string_view target) {
-  return Run([=](vfs::Task& task) { return task.Umount(target); });
+Status RingTask::Umount(std::string_view target, int flags) {
+  return Run([=](vfs::Task& task) { return task.Umount(target, flags); });
+}
+
+Status RingTask::Unshare(int flags) {
+  return Run([=](vfs::Task& task) { return task.Unshare(flags); });
 }
 
 Result<vfs::Path> RingTask::Resolve(std::string_view path, Follow follow) {

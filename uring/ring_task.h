@@ -88,9 +88,12 @@ class RingTask {
   Result<std::string> Getcwd();
   vfs::Mode Umask(vfs::Mode mask) { return task_->Umask(mask); }
   Status Mount(std::string_view source, std::string_view target, std::string_view type,
+               uint64_t flags, std::string_view data);
+  Status Mount(std::string_view source, std::string_view target, std::string_view type,
                std::string_view options);
   Status Remount(std::string_view target, std::string_view options);
-  Status Umount(std::string_view target);
+  Status Umount(std::string_view target, int flags = 0);
+  Status Unshare(int flags);
 
   // --- conveniences ---
   Result<std::string> ReadFile(std::string_view path);

@@ -700,6 +700,18 @@ bool Dcache::IsSubdir(const Dentry& dentry, const Dentry& ancestor) {
   }
 }
 
+bool Dcache::IsBelow(const Dentry& dentry, const Dentry& ancestor) const {
+  for (int tries = 0; tries < kMaxPathTries; ++tries) {
+    const uint32_t seq = rename_seq_.ReadBegin();
+    const base::RcuReadGuard guard(rcu_);
+    const Dentry* at = &dentry;
+    while (at != nullptr && at != &ancestor && !at->is_root()) at = at->parent();
+    if (at != nullptr && !rename_seq_.ReadRetry(seq)) return at == &ancestor;
+  }
+  base::MutexLock no_renames(rename_mutex_);
+  return IsSubdir(dentry, ancestor);
+}
+
 // --- reading names -------------------------------------------------------------------------------
 
 // A path built from its end towards its start, in place.
@@ -734,8 +746,7 @@ Status Dcache::ReadPath(const Dentry& dentry, const Dentry& top, ReversePath& pa
       size = at->name_size();
     } while (Stale(*at, seq));
     if (parent == nullptr) return base::Err(Errno::kAgain);
-    if (parent == at) return {};
-    if (at->unhashed()) return base::Err(Errno::kNoEnt);
+    if (parent == at || at->unhashed()) return base::Err(Errno::kNoEnt);
     std::string_view name(reinterpret_cast<const char*>(words), size);
     if (size > Name::kInlineMax) {
       name = {reinterpret_cast<const ExternalName*>(words[kPrefixWords])->text(), size};

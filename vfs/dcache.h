@@ -190,11 +190,13 @@ class Dcache {
   // Is `ancestor` on the way from `dentry` to its root (or the same)? Stable only under the super
   // block's rename mutex.
   static bool IsSubdir(const Dentry& dentry, const Dentry& ancestor);
+  // The same as of one moment, without any lock; removed directories count as where they were.
+  bool IsBelow(const Dentry& dentry, const Dentry& ancestor) const;
 
   // --- reading names ---
 
-  // Path of a dentry as seen from `top` (or its super block's root), "/" for that itself; kNoEnt
-  // when a part of it was removed, kNameTooLong beyond kPathMax.
+  // Path of a dentry as seen from `top`, "/" for that itself; kNoEnt when it is not below, or a
+  // part of it was removed, kNameTooLong beyond kPathMax.
   Result<std::string> PathOf(const Dentry& dentry, const Dentry& top) const;
   // Children in memory, newest first, each with a reference for the call. For tree --cached and
   // checks: ends early when the child at hand is moved away meanwhile.

@@ -26,6 +26,8 @@ Status MayOpen(const Path& path, OpenFlags flags, const Creds& creds) {
   const unsigned want = WantedAccess(flags);
   if (type == FileType::kSymlink) return Err(Errno::kLoop);
   if (type == FileType::kDir && (want & kMayWrite)) return Err(Errno::kIsDir);
+  const bool device = type == FileType::kChar || type == FileType::kBlock;
+  if (device && path.mount->no_devices()) return Err(Errno::kAccess);
   TRY(MayAccess(path, want, creds));
   Inode& inode = path.inode();
   if ((inode.flags() & kInodeAppend) && (want & kMayWrite)) {

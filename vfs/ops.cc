@@ -1,4 +1,5 @@
-// Operations on names and objects. Opening is in open.cc, renaming in rename.cc.
+// Operations on names and objects. Opening is in open.cc, renaming in rename.cc, mounting in
+// ops_mount.cc.
 #include "vfs/ops.h"
 
 #include <optional>
@@ -129,13 +130,15 @@ Status Ops::Unlink(const Path& dir, std::string_view name, const Creds& creds) {
   TRY(CheckVictim(dir, name, creds));
   const Name hashed(vfs_.hash_key(), name);
   DentryRef victim;
+  DetachLater mounted(vfs_.mounts());
   base::WriteLock lock(dir.inode().sem());
   victim = TRY(LookupLocked(vfs_, *dir.dentry, hashed));
   TRY(MayDelete(dir, *victim, creds));
   if (victim->is_dir()) return Err(Errno::kIsDir);
-  if (vfs_.mounts().IsMountpoint(*victim)) return Err(Errno::kBusy);
   base::WriteLock victim_lock(victim->inode().sem(), base::kNested);
+  if (vfs_.mounts().IsMountpoint(*dir.mount, *victim)) return Err(Errno::kBusy);
   TRY(dir.inode().ops().Unlink(dir.inode(), *victim));
+  mounted.From(*victim);
   SYNC_POINT(vfs_.sync_points(), "ops:unlink:done");
   vfs_.dcache().Delete(*victim);
   if (!dir.inode().sb().Has(kSbAuthoritative)) {
@@ -161,8 +164,10 @@ Status Ops::Rmdir(const Path& dir, std::string_view name, const Creds& creds) {
     victim = TRY(LookupLocked(vfs_, *dir.dentry, hashed));
     TRY(MayDelete(dir, *victim, creds));
     if (!victim->is_dir()) return Err(Errno::kNotDir);
-    if (victim->is_root() || vfs_.mounts().IsMountpoint(*victim)) return Err(Errno::kBusy);
     base::WriteLock victim_lock(victim->inode().sem(), base::kNested);
+    if (victim->is_root() || vfs_.mounts().IsMountpoint(*dir.mount, *victim)) {
+      return Err(Errno::kBusy);
+    }
     SYNC_POINT(vfs_.sync_points(), "ops:rmdir:locked");
     TRY(dir.inode().ops().Rmdir(dir.inode(), *victim));
     Inode::Update(victim->inode()).SetFlag(kInodeDead);
@@ -244,40 +249,5 @@ Result<std::string> Ops::Readlink(const Path& path) {
 }
 
 Result<StatFs> Ops::Statfs(const Path& path) { return path.inode().sb().Statfs(); }
-
-// --- mounts
-// ----------------------------------------------------------------------------------------
-
-Status Ops::Mount(const Path& at, std::string_view type, std::string_view source,
-                  std::string_view options, const Creds& creds) {
-  if (!creds.Has(Cap::kSysAdmin)) return Err(Errno::kPerm);
-  FileSystemType* const fs = vfs_.FindType(type);
-  if (fs == nullptr) return Err(Errno::kNoDev);
-  if (!at.dentry->is_dir()) return Err(Errno::kNotDir);
-  MountOptions parsed = SplitMountOptions(options);
-  if (fs->read_only_unless_asked() && !(parsed.clear & kMntReadOnly)) parsed.set |= kMntReadOnly;
-  const std::unique_ptr<MountContext> context = fs->NewContext();
-  TRY(context->ParseAll(parsed.rest));
-  SuperRef sb = TRY(context->GetTree(vfs_));
-  TRY(vfs_.mounts().Attach(std::move(sb), at, parsed.set, source));
-  return {};
-}
-
-Status Ops::Remount(const Path& at, std::string_view options, const Creds& creds) {
-  if (!creds.Has(Cap::kSysAdmin)) return Err(Errno::kPerm);
-  if (at.dentry.get() != &at.mount->root()) return Err(Errno::kInval);
-  MountOptions parsed = SplitMountOptions(options);
-  SuperBlock& sb = at.mount->sb();
-  FileSystemType* const fs = vfs_.FindType(sb.type().name());
-  const std::unique_ptr<MountContext> context = fs->NewContext();
-  TRY(context->ParseAll(parsed.rest));
-  TRY(context->Reconfigure(sb));
-  return vfs_.mounts().ChangeFlags(*at.mount, parsed.set, parsed.clear);
-}
-
-Status Ops::Umount(Path root, const Creds& creds) {
-  if (!creds.Has(Cap::kSysAdmin)) return Err(Errno::kPerm);
-  return vfs_.mounts().Detach(std::move(root));
-}
 
 }  // namespace dentree::vfs

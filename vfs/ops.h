@@ -19,6 +19,13 @@ namespace dentree::vfs {
 
 class Vfs;
 
+// Who asks for a change of mounts.
+struct MountCaller {
+  MountNamespace& ns;
+  const Mount* root;  // the mount that its root directory is in
+  const Creds& creds;
+};
+
 class Ops {
  public:
   explicit Ops(Vfs& vfs) : vfs_(vfs) {}
@@ -57,14 +64,25 @@ class Ops {
                             CredsRef creds);
 
   // --- mounts (Cap::kSysAdmin) ---
+  //
+  // `ms`: MS_* of mount(2); those that say which of these is meant are the caller's to look at.
+  // What is to be changed must be in the caller's namespace (kInval), and so must what is mounted
+  // on (kNoEnt).
 
-  // `options` as in mount -o: "ro" and the like are the mount's, the rest the file system's.
-  // `source` is what /proc/mounts shows first.
-  Status Mount(const Path& at, std::string_view type, std::string_view source,
-               std::string_view options, const Creds& creds);
-  Status Remount(const Path& at, std::string_view options, const Creds& creds);
-  // Takes over the caller's reference, which must be its only one: kBusy otherwise.
-  Status Umount(Path root, const Creds& creds);
+  // `data`: the file system's options, and words of the super block's ("ro"). `source` is what
+  // /proc/mounts shows first. kInval: a `type` without data(), or an option; kNoDev: no such type.
+  Status Mount(const MountCaller& caller, const Path& at, std::string_view type,
+               std::string_view source, uint64_t ms, std::string_view data);
+  // MS_REC: with all that is mounted there.
+  Status Bind(const MountCaller& caller, const Path& from, const Path& at, uint64_t ms);
+  Status MoveMount(const MountCaller& caller, const Path& from, const Path& at);
+  // MS_BIND: the mount's flags alone; else the super block's too, and its options that are given.
+  Status Remount(const MountCaller& caller, const Path& at, uint64_t ms, std::string_view data);
+  // MS_PRIVATE and MS_SLAVE, which is the same where nothing is shared; else kInval.
+  Status SetPropagation(const MountCaller& caller, const Path& at, uint64_t ms);
+  // `flags`: MNT_DETACH; others do nothing. Takes over the caller's reference, which must be its
+  // only one: kBusy otherwise. The caller's own root becomes a read-only super block instead.
+  Status Umount(const MountCaller& caller, Path root, int flags);
 
  private:
   Status CheckName(const Path& dir, std::string_view name, const Creds& creds);
@@ -79,6 +97,8 @@ class Ops {
                    unsigned flags, const Creds& creds);
   Status RenameLocked(const Path& old_dir, Dentry& source, const Path& new_dir, const Name& name,
                       Dentry* target, unsigned flags);
+  static Status MayMount(const MountCaller& caller);
+  static Status Reconfigure(SuperBlock& sb, uint32_t wanted, MountContext& context);
 
   Vfs& vfs_;
 };

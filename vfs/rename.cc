@@ -119,8 +119,6 @@ Status Ops::MayRename(const Path& old_dir, Dentry& source, const Path& new_dir, 
   if (moves && source.is_dir()) TRY(MayAccessInode(source.inode(), kMayWrite, creds));
   const bool swaps_dir = (flags & kRenameExchange) && target->is_dir();
   if (moves && swaps_dir) TRY(MayAccessInode(target->inode(), kMayWrite, creds));
-  if (vfs_.mounts().IsMountpoint(source)) return Err(Errno::kBusy);
-  if (target != nullptr && vfs_.mounts().IsMountpoint(*target)) return Err(Errno::kBusy);
   return {};
 }
 
@@ -163,6 +161,7 @@ Status Ops::Rename(const Path& old_dir, std::string_view old_name, const Path& n
   // Declared before the locks: what the rename lets go ends without them.
   DentryRef source;
   DentryRef target;
+  DetachLater mounted(vfs_.mounts());
   RenameDirs dirs(old_dir, new_dir);
   source = TRY(LookupLocked(vfs_, *old_dir.dentry, old_hashed));
   TRY(CheckLength(*new_dir.dentry, new_name));
@@ -177,7 +176,12 @@ Status Ops::Rename(const Path& old_dir, std::string_view old_name, const Path& n
   TRY(MayRename(old_dir, *source, new_dir, target.get(), flags, creds));
   SYNC_POINT(vfs_.sync_points(), "ops:rename:checked");
   RenameInodes inodes(source->inode(), target != nullptr ? &target->inode() : nullptr);
-  return RenameLocked(old_dir, *source, new_dir, new_hashed, target.get(), flags);
+  const MountTree& mounts = vfs_.mounts();
+  if (mounts.IsMountpoint(*old_dir.mount, *source)) return Err(Errno::kBusy);
+  if (target != nullptr && mounts.IsMountpoint(*new_dir.mount, *target)) return Err(Errno::kBusy);
+  TRY(RenameLocked(old_dir, *source, new_dir, new_hashed, target.get(), flags));
+  if (target != nullptr && !(flags & kRenameExchange)) mounted.From(*target);
+  return {};
 }
 
 }  // namespace dentree::vfs

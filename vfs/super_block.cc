@@ -75,6 +75,14 @@ void SuperBlock::SetFlag(SuperFlags flag, bool on) {
   }
 }
 
+// First the flag, then the look at the writers: one who begins now sees the flag.
+Status SuperBlock::MakeReadOnly() {
+  const uint32_t before = flags_.fetch_or(kSbReadOnly);
+  if (writers_.load() == 0 || (before & kSbReadOnly)) return {};
+  SetFlag(kSbReadOnly, false);
+  return base::Err(Errno::kBusy);
+}
+
 Status SuperBlock::MakeRoot(InodeRef root) {
   root_ = TRY(vfs_.dcache().MakeRoot(std::move(root))).Leak();
   return {};

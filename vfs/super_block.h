@@ -36,6 +36,12 @@ enum SuperFlags : uint32_t {
   kSbNoDev = 1 << 6,
   kSbMayBlock = 1 << 7,  // its operations may wait long (for a host, a network): a request loop has
                          // other threads call them; needs kSbRevalidate
+  // Options of mount(2) that are the super block's: accepted and shown.
+  kSbSync = 1 << 16,
+  kSbDirSync = 1 << 17,
+  kSbMand = 1 << 18,
+  kSbLazyTime = 1 << 19,
+  kSbNeverWritable = 1 << 20,  // read-only, whatever a remount asks for
 };
 
 // Options on their way into a super block. One context serves one mount or one remount.
@@ -94,6 +100,10 @@ class SuperBlock {
   bool Has(SuperFlags flag) const { return flags() & flag; }
   bool read_only() const { return Has(kSbReadOnly); }
   void SetFlag(SuperFlags flag, bool on);
+  // kBusy: files are open for writing, in whatever mount of it.
+  Status MakeReadOnly();
+  // Is it mounted, attached or still in use? Until its first mount it is its maker's alone.
+  bool mounted() const { return mounts_.load(std::memory_order_relaxed) > 0; }
   Dentry& root() const { return *root_; }
 
   // Gives the super block its root: called once, by GetTree, before the first mount.
@@ -121,6 +131,7 @@ class SuperBlock {
  private:
   friend class Dcache;
   friend class Icache;
+  friend class Mount;
   friend class Vfs;
 
   void Kill();
@@ -131,6 +142,8 @@ class SuperBlock {
   const DevId dev_;
   std::atomic<uint32_t> flags_;
   std::atomic<int32_t> refs_{1};
+  std::atomic<int32_t> mounts_{0};
+  std::atomic<int32_t> writers_{0};  // of all its mounts
   Dentry* root_ = nullptr;
   RenameMutex rename_mutex_;
   mm::LruList<Dentry, &Dentry::lru_> dentry_lru_;  // dentries nobody refers to

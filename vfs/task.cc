@@ -194,6 +194,7 @@ size_t FdTable::open_count() const {
 Task::Task(Vfs& vfs, Creds creds)
     : vfs_(vfs),
       creds_(std::make_shared<const Creds>(std::move(creds))),
+      mounts_(MountNamespaceRef::Share(&vfs.mounts().initial())),
       fs_(vfs.Root(), vfs.Root()),
       fds_(vfs.rcu()),
       pid_(vfs.locks().NextPid()) {}
@@ -201,6 +202,7 @@ Task::Task(Vfs& vfs, Creds creds)
 Task::Task(const Task& parent)
     : vfs_(parent.vfs_),
       creds_(parent.creds_),
+      mounts_(parent.mounts_),
       fs_(parent.fs_),
       fds_(parent.vfs_.rcu()),
       pid_(parent.vfs_.locks().NextPid()) {}
@@ -332,6 +334,7 @@ Result<FileRef> Task::OpenOrCreate(int dir, std::string_view path, OpenFlags fla
     Ops::OpenAt opened = TRY(vfs_.ops().OpenCreate(parent.dir, parent.name, flags, mode, creds_));
     if (opened.file != nullptr) return std::move(opened.file);
     if (flags & O_NOFOLLOW) return Err(Errno::kLoop);
+    if (opened.link.mount->Has(MS_NOSYMFOLLOW)) return Err(Errno::kLoop);
     target = TRY(vfs_.ops().Readlink(opened.link));
     context.start = parent.dir;
   }
@@ -406,7 +409,10 @@ Status Task::Access(std::string_view path, unsigned want, int dir) {
   }
   if (outcome == RcuOutcome::kFound) return {};
   if (outcome == RcuOutcome::kMissing) return Err(Errno::kNoEnt);
-  return MayAccess(TRY(ResolveRef(dir, path, kWalkFollow)), want, *creds_);
+  const Path place = TRY(ResolveRef(dir, path, kWalkFollow));
+  const bool exec = (want & kMayExec) && place.dentry->type() == FileType::kRegular;
+  if (exec && place.mount->no_exec()) return Err(Errno::kAccess);
+  return MayAccess(place, want, *creds_);
 }
 
 Status Task::Mkdir(std::string_view path, Mode mode, int dir) {
@@ -574,23 +580,6 @@ Status Task::Fchown(int fd, std::optional<Uid> uid, std::optional<Gid> gid) {
 
 Result<StatFs> Task::Statfs(std::string_view path) {
   return vfs_.ops().Statfs(TRY(Resolve(path, Follow::kYes)));
-}
-
-// --- Task: mounts
-// ------------------------------------------------------------------------------------
-
-Status Task::Mount(std::string_view source, std::string_view target, std::string_view type,
-                   std::string_view options) {
-  const Path at = TRY(Resolve(target));
-  return vfs_.ops().Mount(at, type, source, options, *creds_);
-}
-
-Status Task::Remount(std::string_view target, std::string_view options) {
-  return vfs_.ops().Remount(TRY(Resolve(target)), options, *creds_);
-}
-
-Status Task::Umount(std::string_view target) {
-  return vfs_.ops().Umount(TRY(Resolve(target)), *creds_);
 }
 
 // --- Task: conveniences

@@ -144,9 +144,9 @@ struct DirEntry {
 
 class Task {
  public:
-  // Root and working directory are the Vfs's root.
+  // Root and working directory are the Vfs's root, in its initial namespace of mounts.
   Task(Vfs& vfs, Creds creds);
-  // A child as after fork: same places and umask, its own descriptors (none).
+  // A child as after fork: same places, umask and namespace, its own descriptors (none).
   std::unique_ptr<Task> Fork() const;
   ~Task();
 
@@ -217,10 +217,21 @@ class Task {
   Mode Umask(Mode mask) { return fs_.SetUmask(mask); }
 
   // --- mounts ---
+
+  // mount(2): `flags` are MS_*, `data` is the file system's. A type without data() is no type.
+  Status Mount(std::string_view source, std::string_view target, std::string_view type,
+               uint64_t flags, std::string_view data);
+  // The same as mount -o has it, in words: "ro,nosuid,size=4k", "bind", "rbind,ro", "move".
   Status Mount(std::string_view source, std::string_view target, std::string_view type,
                std::string_view options);
+  // mount -o remount,LIST: what is not named stays. With "bind" among them: of the mount alone.
   Status Remount(std::string_view target, std::string_view options);
-  Status Umount(std::string_view target);
+  // umount2(2): MNT_DETACH, MNT_FORCE, UMOUNT_NOFOLLOW. kInval for others.
+  Status Umount(std::string_view target, int flags = 0);
+  // unshare(2): CLONE_NEWNS gives this task a copy of its namespace of mounts, CLONE_FS nothing, as
+  // it shares with nobody. kInval for others, kPerm, kNoSpc. As SetCreds: for the owner alone.
+  Status Unshare(int flags);
+  MountNamespace& mount_namespace() const { return *mounts_; }
 
   // --- conveniences made of the above ---
 
@@ -267,9 +278,12 @@ class Task {
   Status GetLock(File& file, FileLock& want, struct flock& lock);
   Status SetLock(int fd, File& file, FileLock& want, const struct flock& lock,
                  FileLocks::Wait wait);
+  Status MountOn(const Path& at, std::string_view source, std::string_view type, uint64_t flags,
+                 std::string_view data);
 
   Vfs& vfs_;
   CredsRef creds_;
+  MountNamespaceRef mounts_;
   FsContext fs_;
   FdTable fds_;
   const int32_t pid_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "vfs/mount_options.h"
 
 namespace dentree::vfs {
 
@@ -24,7 +25,7 @@ Vfs::Vfs(const Options& options)
       negatives_(dcache_, memory_, rcu_, options.negative_limit),
       files_(memory_, "filp"),
       locks_(memory_, rcu_, sync_points_, options.lock_limit),
-      mounts_(*this),
+      mounts_(*this, options.mount_limit, options.namespace_limit),
       ops_(*this) {}
 
 std::unique_ptr<Vfs> Vfs::Create(const Options& options) {
@@ -71,22 +72,11 @@ Status Vfs::MountRoot(std::string_view type, std::string_view options) {
   const std::unique_ptr<MountContext> context = fs->NewContext();
   TRY(context->ParseAll(options));
   SuperRef sb = TRY(context->GetTree(*this));
-  TRY(mounts_.Attach(std::move(sb), Path{}, fs->read_only_unless_asked() ? kMntReadOnly : 0u));
-  return {};
+  const uint64_t ms = fs->read_only_unless_asked() ? uint64_t{MS_RDONLY} : 0;
+  return mounts_.AttachRoot(std::move(sb), MountFlagsOf(ms));
 }
 
-Path Vfs::Root() const {
-  MountRef root = mounts_.root();
-  if (root == nullptr) return {};
-  DentryRef dentry = DentryRef::Share(&root->root());
-  Path path{std::move(root), std::move(dentry)};
-  // What is mounted over the root is the root that tasks see.
-  while (MountRef over = mounts_.Lookup(*path.mount, *path.dentry)) {
-    DentryRef top = DentryRef::Share(&over->root());
-    path = {std::move(over), std::move(top)};
-  }
-  return path;
-}
+Path Vfs::Root() const { return mounts_.InitialRoot(); }
 
 void Vfs::DropCaches() {
   memory_.DropCaches();
@@ -108,6 +98,8 @@ std::string Vfs::LeakReport() const {
   }
   if (const size_t mounts = mounts_.count()) {
     absl::StrAppendFormat(&report, "%u mounts are attached\n", mounts);
+  } else if (const size_t live = mounts_.live()) {
+    absl::StrAppendFormat(&report, "%u mounts are in use\n", live);
   }
   base::MutexLock lock(types_mutex_);
   for (const std::string& sb : busy_unmounts_) {
@@ -121,6 +113,7 @@ void Vfs::CheckInvariants() {
   icache_.CheckInvariants();
   negatives_.CheckInvariants();
   locks_.CheckInvariants();
+  mounts_.CheckInvariants();
 }
 
 }  // namespace dentree::vfs

@@ -44,8 +44,10 @@ class Vfs {
     size_t memory_limit = SIZE_MAX;                 // bytes, all caches together
     size_t negative_limit = kDefaultNegativeLimit;  // entries
     size_t lock_limit = kDefaultLockLimit;          // advisory locks
-    base::Clock* clock = nullptr;                   // null: the real one; must outlive the Vfs
-    uint64_t hash_seed = 0;                         // 0: random
+    size_t mount_limit = kDefaultMountLimit;        // mounts in one namespace
+    size_t namespace_limit = kDefaultNamespaceLimit;
+    base::Clock* clock = nullptr;  // null: the real one; must outlive the Vfs
+    uint64_t hash_seed = 0;        // 0: random
   };
 
   static std::unique_ptr<Vfs> Create(const Options& options);

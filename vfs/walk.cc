@@ -194,7 +194,7 @@ Status Walker::StepUp() {
     return flags_ & kWalkBeneath ? Status(base::Err(Errno::kXDev)) : Status();
   }
   if (at_root) return {};
-  Path up = WalkUp(vfs_, at, context_.root);
+  Path up = TRY(WalkUp(vfs_, at, context_.root));
   if ((flags_ & kWalkNoXdev) && up.mount.get() != at.mount.get()) return base::Err(Errno::kXDev);
   at = std::move(up);
   return {};
@@ -215,6 +215,7 @@ Status Walker::ProtectedLink(const Path& link) const {
 Status Walker::EnterLink(Path link, bool is_last) {
   if (++links_ > kMaxSymlinks || (flags_ & kWalkNoSymlinks)) return base::Err(Errno::kLoop);
   TRY(ProtectedLink(link));
+  if (link.mount->Has(MS_NOSYMFOLLOW)) return base::Err(Errno::kLoop);
   if (MayAsk(link.inode(), flags_) == Ask::kNo) return base::Err(Errno::kAgain);
   std::string target = TRY(link.inode().ops().Readlink(link.inode()));
   if (target.empty()) return base::Err(Errno::kNoEnt);
@@ -320,9 +321,9 @@ Result<Path> WalkChild(Vfs& vfs, const Path& dir, std::string_view name, const C
   return child;
 }
 
-Path WalkUp(Vfs& vfs, const Path& dir, const Path& root) {
+Result<Path> WalkUp(Vfs& vfs, const Path& dir, const Path& root) {
   Path at = dir;
-  while (at.dentry.get() == &at.mount->root()) {
+  while (at.is_mount_root()) {
     if (at == root) return at;
     Path below = vfs.mounts().Mountpoint(*at.mount);
     if (!below) return at;
@@ -330,6 +331,9 @@ Path WalkUp(Vfs& vfs, const Path& dir, const Path& root) {
   }
   if (at == root) return at;
   at.dentry = vfs.dcache().ParentOf(*at.dentry);
+  const Dentry& top = at.mount->root();
+  const bool whole = &top == &at.mount->sb().root();
+  if (!whole && !vfs.dcache().IsBelow(*at.dentry, top)) return base::Err(Errno::kNoEnt);
   return at;
 }
 
@@ -343,7 +347,7 @@ Result<std::string> PathName(Vfs& vfs, const Path& path, const Path& root) {
     if (part != "/") name.insert(0, part);
     if (same_mount) break;
     at = vfs.mounts().Mountpoint(*at.mount);
-    if (!at) break;  // the root of everything, or detached
+    if (!at) return base::Err(Errno::kNoEnt);
   }
   return name.empty() ? std::string("/") : name;
 }

@@ -108,11 +108,12 @@ RcuOutcome WalkParentRcu(Vfs& vfs, const RcuContext& context, std::string_view p
 Result<Path> WalkChild(Vfs& vfs, const Path& dir, std::string_view name, const Creds& creds,
                        unsigned flags = 0);
 
-// The directory above, across mounts, never above `root`.
-Path WalkUp(Vfs& vfs, const Path& dir, const Path& root);
+// The directory above, across mounts, never above `root`. kNoEnt: it is outside of what a bind
+// mount shows, because this one or one above it was moved away.
+Result<Path> WalkUp(Vfs& vfs, const Path& dir, const Path& root);
 
-// The path of a place as seen from `root` ("/a/b"); "(unreachable)/..." is kNoEnt here, as is a
-// place that was removed.
+// The path of a place as seen from `root` ("/a/b"); kNoEnt for what cannot be reached from there:
+// outside of it, detached or removed.
 Result<std::string> PathName(Vfs& vfs, const Path& path, const Path& root);
 
 // May `creds` do `want` (enum Access) to the object? kAccess, kRoFs for writes to read-only places.

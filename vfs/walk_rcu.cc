@@ -380,7 +380,7 @@ bool RcuWalker::StepInto(RcuPath child, uint32_t flags, bool is_last) {
 
 // Goes on with the target of a symlink; stays where the link is.
 bool RcuWalker::EnterLink(const RcuPath& link, bool is_last) {
-  if (++links_ > kMaxSymlinks) return false;
+  if (++links_ > kMaxSymlinks || at_.mount->Has(MS_NOSYMFOLLOW)) return false;
   // Whose links are followed in a directory that is everybody's is not for here.
   constexpr Mode kShared = S_ISVTX | S_IWOTH;
   const std::optional<Stat> dir = AttrsHere();
@@ -472,6 +472,7 @@ bool RcuWalker::MayAccess(unsigned want) const {
     const Inode* const inode = InodeHere();
     const std::optional<Stat> attrs = AttrsHere();
     if (inode == nullptr || !attrs || (inode->op_flags() & kHasPermission)) return false;
+    if ((want & kMayExec) && at_.mount->no_exec()) return false;
     const bool fixed = at_.mount->read_only() || (inode->flags() & kInodeImmutable);
     if ((want & kMayWrite) && fixed) return false;
     if (!GenericPermission(*attrs, want, context_.creds)) return false;

@@ -22,13 +22,13 @@ class MountOptions : public HostfsTest {
 TEST_F(MountOptions, AreReadOnlyUnlessAsked) {
   host().Text("f", "");
   Mount();
-  EXPECT_EQ(Shown(), "ro");
+  EXPECT_EQ(Shown(), "ro,relatime");
   EXPECT_THAT(task().Open("/host/f", O_WRONLY), FailsWith(Errno::kRoFs));
   ASSERT_OK(task().Umount("/host"));
   Mount("ro");
-  EXPECT_EQ(Shown(), "ro");
+  EXPECT_EQ(Shown(), "ro,relatime");
   ASSERT_OK(task().Remount("/host", "rw"));
-  EXPECT_EQ(Shown(), "rw");
+  EXPECT_EQ(Shown(), "rw,relatime");
   EXPECT_OK(task().WriteFile("/host/f", "x"));
   ASSERT_OK(task().Remount("/host", "ro"));
   EXPECT_THAT(task().Unlink("/host/f"), FailsWith(Errno::kRoFs));
@@ -45,11 +45,11 @@ TEST_F(MountOptions, CannotMakeATypeWritableThatIsNotToBe) {
 
 TEST_F(MountOptions, AreShownAsTheyAreInForce) {
   Mount("ttl=2,delay_ns=30");
-  EXPECT_EQ(Shown(), "ro,ttl=2,delay_ns=30");
+  EXPECT_EQ(Shown(), "ro,relatime,ttl=2,delay_ns=30");
   ASSERT_OK(task().Remount("/host", "ttl=1500ms"));
-  EXPECT_EQ(Shown(), "ro,ttl=1500ms,delay_ns=30");
+  EXPECT_EQ(Shown(), "ro,relatime,ttl=1500ms,delay_ns=30");
   ASSERT_OK(task().Remount("/host", "ttl=0,delay_ns=0"));
-  EXPECT_EQ(Shown(), "ro,ttl=0");
+  EXPECT_EQ(Shown(), "ro,relatime,ttl=0");
 }
 
 TEST_F(MountOptions, ThatMakeNoSenseAreRefused) {

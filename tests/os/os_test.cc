@@ -71,7 +71,7 @@ TEST_F(OsTest, ShowsADirectoryOfTheHostWhenAskedReadOnly) {
     EXPECT_THAT(caller->ReadFile("/host/f"), Holds("text"));
     EXPECT_THAT(caller->WriteFile("/host/f", "no"), FailsWith(Errno::kRoFs));
     EXPECT_THAT(caller->ReadFile("/proc/mounts"),
-                Holds(HasSubstr(dir + " /host hostfs ro,ttl=2 0 0\n")));
+                Holds(HasSubstr(dir + " /host hostfs ro,relatime,ttl=2 0 0\n")));
     EXPECT_GT(with->host_stats()->calls.Value(), 0u);
   }
   std::filesystem::remove_all(dir);
@@ -81,7 +81,7 @@ TEST_F(OsTest, ShowsADirectoryOfTheHostWhenAskedReadOnly) {
 TEST_F(OsTest, TellsWhatIsMounted) {
   EXPECT_THAT(Read("/proc/mounts"),
               Holds(AllOf(HasSubstr("proc /proc proc rw"), HasSubstr("sysfs /sys sysfs rw"),
-                          HasSubstr("tracefs /sys/kernel/tracing tracefs rw 0 0\n"))));
+                          HasSubstr("tracefs /sys/kernel/tracing tracefs rw,relatime 0 0\n"))));
   EXPECT_EQ(Read("/proc/mounts"), Read("/proc/self/mounts"));
   ASSERT_OK(task().Mkdir("/mnt/a b", 0755));
   ASSERT_OK(task().Mount("none", "/mnt/a b", "ramfs", ""));

@@ -96,6 +96,7 @@ TEST_F(StatsTest, EveryRoomHasItsDirectory) {
   EXPECT_THAT(tree.Names(kStatsDir), Holds(ElementsAre("kernfs", "mm", "rcu", "trace", "vfs")));
   for (const char* file :
        {"vfs/dentries", "vfs/negatives", "vfs/inodes", "vfs/files", "vfs/mounts",
+        "vfs/mount_namespaces", "vfs/mount/attached",
         "vfs/dcache/lookups", "vfs/icache/created", "vfs/negative/limit", "vfs/walk/rcu", "mm/used",
         "mm/caches/active_objects", "mm/shrinkers/freed", "kernfs/nodes", "kernfs/calls/lookups",
         "trace/events", "rcu/grace_periods"}) {

@@ -39,7 +39,7 @@ TEST_F(MountOptions, DefaultToAnOrdinaryDirectoryOfRoots) {
 TEST_F(MountOptions, AreShownAsTheyWereGiven) {
   ASSERT_OK(Mount("size=1m,nr_inodes=2k,mode=700,uid=1,gid=2"));
   EXPECT_EQ(vfs().mounts().List(vfs().Root()).back().options,
-            "rw,size=1024k,nr_inodes=2048,mode=700,uid=1,gid=2");
+            "rw,relatime,size=1024k,nr_inodes=2048,mode=700,uid=1,gid=2");
   ASSERT_OK(task().Umount("/m"));
 }
 

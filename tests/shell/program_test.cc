@@ -88,7 +88,7 @@ TEST_F(Program, ShowsItsWorkingDirectoryInHostReadOnly) {
   EXPECT_EQ(Run("--no-host -c 'ls /host'"),
             Fails(2, "ls: cannot access '/host': No such file or directory\n"));
   EXPECT_THAT(Run("--delay-ns=7 -c 'grep hostfs /proc/mounts'").out,
-              HasSubstr(" /host hostfs ro,delay_ns=7 0 0\n"));
+              HasSubstr(" /host hostfs ro,relatime,delay_ns=7 0 0\n"));
   EXPECT_EQ(Run("--delay-ns=soon").status, 2);
 }
 

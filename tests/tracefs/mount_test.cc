@@ -33,7 +33,7 @@ TEST_F(MountTest, RefusesBadOptionsAndAppliesNothingOfThem) {
                           "gid=5,bad", "mode=755,uid=x"}) {
     EXPECT_THAT(Remount(bad), FailsWith(Errno::kInval)) << bad;
   }
-  EXPECT_EQ(Shown(), "rw");
+  EXPECT_EQ(Shown(), "rw,relatime");
   EXPECT_EQ(OwnerOf(""), "0:0");
   EXPECT_EQ(PermissionsOf(""), 0700u);
   ASSERT_OK(task().Mkdir("/u", 0755));
@@ -43,7 +43,7 @@ TEST_F(MountTest, RefusesBadOptionsAndAppliesNothingOfThem) {
 TEST_F(MountTest, TakesModesBeyondTheirBits) {
   ASSERT_OK(Remount("mode=177777"));
   EXPECT_EQ(PermissionsOf(""), 07777u);
-  EXPECT_EQ(Shown(), "rw,mode=7777");
+  EXPECT_EQ(Shown(), "rw,relatime,mode=7777");
 }
 
 // Bug E12: what nobody had looked at yet got another group.
@@ -127,7 +127,7 @@ TEST_F(MountTest, ASecondMountIsTheSameTreeAndShowsWhatIsInForce) {
   ASSERT_OK(task().Mkdir("/u", 0755));
   ASSERT_OK(Remount("mode=755"));
   ASSERT_OK(task().Mount("nodev", "/u", "tracefs", "gid=99"));
-  EXPECT_EQ(Shown(), "rw,gid=99,mode=755");
+  EXPECT_EQ(Shown(), "rw,relatime,gid=99,mode=755");
   EXPECT_EQ(task().Stat("/u")->ino, Stat("")->ino);
   EXPECT_EQ(OwnerOf("trace"), "0:99");
   ASSERT_OK(task().Mkdir("/u/instances/a", 0));

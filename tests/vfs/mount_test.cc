@@ -81,7 +81,7 @@ TEST_F(Mounts, AreListedInOrderWithTheirOptions) {
   EXPECT_EQ(list[1].target, "/m");
   EXPECT_EQ(list[1].type, "ramfs");
   EXPECT_EQ(list[1].parent_id, list[0].id);
-  EXPECT_THAT(list[1].options, testing::HasSubstr("rw,size=64k"));
+  EXPECT_THAT(list[1].options, testing::StartsWith("rw,relatime,size=64k"));
   ASSERT_OK(task().Umount("/m"));
 }
 
@@ -98,7 +98,6 @@ TEST_F(Mounts, AreBusyWhileSomethingUsesThem) {
   EXPECT_THAT(task().Umount("/m"), FailsWith(Errno::kBusy)) << "another mount on it";
   ASSERT_OK(task().Umount("/m/d"));
   EXPECT_OK(task().Umount("/m"));
-  EXPECT_THAT(task().Umount("/"), FailsWith(Errno::kBusy));
 }
 
 TEST_F(Mounts, AMountpointIsNotRemovedNorRenamed) {
