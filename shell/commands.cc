@@ -8,15 +8,15 @@ namespace dentree::shell {
 namespace {
 
 constexpr const Command* kTable[] = {
-    &kDotCommand,    &kBracketCommand, &kCatCommand,  &kCdCommand,         &kChmodCommand,
-    &kChownCommand,  &kCpCommand,      &kDfCommand,   &kDropCachesCommand, &kEchoCommand,
-    &kExitCommand,   &kFalseCommand,   &kFindCommand, &kGrepCommand,       &kHeadCommand,
-    &kHelpCommand,   &kHistoryCommand, &kIdCommand,   &kLnCommand,         &kLsCommand,
-    &kMkdirCommand,  &kMountCommand,   &kMvCommand,   &kPrintfCommand,     &kPwdCommand,
-    &kRmCommand,     &kRmdirCommand,   &kSetCommand,  &kSleepCommand,      &kStatCommand,
-    &kStressCommand, &kSyncCommand,    &kTailCommand, &kTestCommand,       &kTimeCommand,
-    &kTopCommand,    &kTouchCommand,   &kTreeCommand, &kTrueCommand,       &kUmaskCommand,
-    &kUmountCommand, &kUnsetCommand,   &kWcCommand,   &kWhoamiCommand,
+    &kDotCommand,    &kBracketCommand, &kCatCommand,     &kCdCommand,         &kChmodCommand,
+    &kChownCommand,  &kCpCommand,      &kDfCommand,      &kDropCachesCommand, &kEchoCommand,
+    &kExitCommand,   &kFalseCommand,   &kFindCommand,    &kGrepCommand,       &kHeadCommand,
+    &kHelpCommand,   &kHistoryCommand, &kIdCommand,      &kLnCommand,         &kLsCommand,
+    &kMkdirCommand,  &kMountCommand,   &kMvCommand,      &kPrintfCommand,     &kPwdCommand,
+    &kRmCommand,     &kRmdirCommand,   &kSetCommand,     &kSleepCommand,      &kStatCommand,
+    &kStressCommand, &kSyncCommand,    &kTailCommand,    &kTestCommand,       &kTimeCommand,
+    &kTopCommand,    &kTouchCommand,   &kTreeCommand,    &kTrueCommand,       &kUmaskCommand,
+    &kUmountCommand, &kUnsetCommand,   &kUnshareCommand, &kWcCommand,         &kWhoamiCommand,
 };
 
 }  // namespace

@@ -53,6 +53,7 @@ extern const Command kTrueCommand;        // commands_misc.cc
 extern const Command kUmaskCommand;       // commands_shell.cc
 extern const Command kUmountCommand;      // commands_mount.cc
 extern const Command kUnsetCommand;       // commands_shell.cc
+extern const Command kUnshareCommand;     // commands_mount.cc
 extern const Command kWcCommand;          // commands_text.cc
 extern const Command kWhoamiCommand;      // commands_misc.cc
 

@@ -1,4 +1,6 @@
-// mount, umount, df, sync, drop_caches
+// mount, umount, unshare, df, sync, drop_caches
+#include <sched.h>
+
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
@@ -26,25 +28,45 @@ constexpr Option kMountOptions[] = {
     {'o', "options", "comma-separated mount options; remount changes those of a mount in use",
      "LIST"},
     {'r', "read-only", "as -o ro"},
+    {'w', "rw", "as -o rw"},
+    {'B', "bind", "mount a directory or file of the tree (SOURCE) at another place too"},
+    {'R', "rbind", "the same with all that is mounted in it"},
+    {'M', "move", "move what is mounted on SOURCE to another place"},
 };
 
-// All of -o and -r; `remount` is taken out and told.
+// What options as words mean for the command line: a new mount needs a type, and all but a remount
+// take a source.
+enum class Action : uint8_t { kMount, kRemount, kFrom, kChange };
+
+// All of -o and of the letters that stand for a word of it.
 struct WantedOptions {
   std::string text;
-  enum class Action : uint8_t { kMount, kRemount } action = Action::kMount;
+  Action action = Action::kMount;
 };
 
+Action ActionOf(std::string_view option, Action otherwise) {
+  if (option == "remount") return Action::kRemount;
+  if (otherwise == Action::kRemount) return otherwise;
+  if (option == "bind" || option == "rbind" || option == "move") return Action::kFrom;
+  for (std::string_view kind : {"private", "slave", "shared", "unbindable"}) {
+    if (option.ends_with(kind)) return Action::kChange;
+  }
+  return otherwise;
+}
+
 WantedOptions CollectOptions(const Arguments& args) {
+  constexpr std::pair<char, std::string_view> kLetters[] = {
+      {'r', "ro"}, {'w', "rw"}, {'B', "bind"}, {'R', "rbind"}, {'M', "move"}};
   WantedOptions wanted;
   const auto add = [&](std::string_view option) {
-    if (option == "remount") {
-      wanted.action = WantedOptions::Action::kRemount;
-    } else if (!option.empty()) {
-      wanted.text += (wanted.text.empty() ? "" : ",") + std::string(option);
-    }
+    if (option.empty()) return;
+    wanted.action = ActionOf(option, wanted.action);
+    wanted.text += (wanted.text.empty() ? "" : ",") + std::string(option);
   };
   for (const Arguments::Given& given : args.options) {
-    if (given.id == 'r') add("ro");
+    for (const auto& [letter, word] : kLetters) {
+      if (given.id == letter) add(word);
+    }
     if (given.id != 'o') continue;
     for (std::string_view rest = given.value; !rest.empty();) {
       const size_t comma = std::min(rest.find(','), rest.size());
@@ -55,7 +77,10 @@ WantedOptions CollectOptions(const Arguments& args) {
   return wanted;
 }
 
-std::string WhyNotMounted(Errno error, const std::string& type) {
+std::string WhyNotMounted(Errno error, const std::string& type, Action action) {
+  if (error == Errno::kInval && action == Action::kRemount) {
+    return "mount point not mounted or bad option.";
+  }
   if (error == Errno::kNoEnt) return "mount point does not exist.";
   if (error == Errno::kNotDir) return "mount point is not a directory.";
   if (error == Errno::kNoDev) return absl::StrFormat("unknown filesystem type '%s'.", type);
@@ -76,16 +101,17 @@ int RunMount(Call& call) {
   if (operands.empty() && call.args.options.empty()) return ShowMounts(call);
   const WantedOptions wanted = CollectOptions(call.args);
   const std::string type = call.args.Value('t').value_or("");
-  const bool remount = wanted.action == WantedOptions::Action::kRemount;
-  if (operands.empty() || operands.size() > 2 || (!remount && type.empty())) {
-    return call.FailUsage(type.empty() && !remount ? "a type is needed: -t TYPE" : "bad usage");
+  if (operands.empty() || operands.size() > 2) return call.FailUsage("bad usage");
+  if (wanted.action == Action::kMount && type.empty()) {
+    return call.FailUsage("a type is needed: -t TYPE");
   }
+  if (wanted.action == Action::kFrom && operands.size() != 2) return call.FailUsage("bad usage");
   const std::string& target = operands.back();
   const std::string source = operands.size() == 2 ? operands[0] : "none";
-  const Status done = remount ? call.task().Remount(target, wanted.text)
-                              : call.task().Mount(source, target, type, wanted.text);
+  const Status done = call.task().Mount(source, target, type, wanted.text);
   if (done) return kSuccess;
-  (void)call.Fail(absl::StrFormat("%s: %s", target, WhyNotMounted(done.error(), type)));
+  (void)call.Fail(
+      absl::StrFormat("%s: %s", target, WhyNotMounted(done.error(), type, wanted.action)));
   return kMountFailed;
 }
 
@@ -97,16 +123,37 @@ std::string WhyNotUnmounted(Errno error) {
   return absl::StrFormat("umount failed: %s.", ErrnoText(error));
 }
 
+constexpr Option kUmountOptions[] = {
+    {'l', "lazy", "detach it now, with all that is mounted in it; who uses it goes on"},
+    {'f', "force", "accepted: no file system here keeps anybody waiting"},
+};
+
 int RunUmount(Call& call) {
   if (call.operands().empty()) return call.FailUsage("bad usage");
+  const int flags = (call.Has('l') ? MNT_DETACH : 0) | (call.Has('f') ? MNT_FORCE : 0);
   int status = kSuccess;
   for (const std::string& target : call.operands()) {
-    const Status done = call.task().Umount(target);
+    const Status done = call.task().Umount(target, flags);
     if (done) continue;
     (void)call.Fail(absl::StrFormat("%s: %s", target, WhyNotUnmounted(done.error())));
     status = kMountFailed;
   }
   return status;
+}
+
+// --- unshare ----------------------------------------------------------------------------------
+
+constexpr Option kUnshareOptions[] = {
+    {'m', "mount", "a namespace of mounts of its own: a copy that changes by itself"},
+};
+
+int RunUnshare(Call& call) {
+  const int flags = call.Has('m') ? CLONE_NEWNS : 0;
+  if (!call.operands().empty()) {
+    return call.shell.RunUnshared(call.operands(), call.shell.streams(), flags);
+  }
+  const Status done = call.task().Unshare(flags);
+  return done ? kSuccess : call.Fail("unshare failed", done.error());
 }
 
 // --- df ---------------------------------------------------------------------------------------
@@ -231,11 +278,17 @@ int RunDropCaches(Call& call) {
 constinit const Command kMountCommand{
     .name = "mount",
     .summary = "mount a filesystem",
-    .synopsis = "[-t TYPE [-o LIST] [SOURCE] DIRECTORY | -o remount[,LIST] DIRECTORY]",
+    .synopsis =
+        "[-t TYPE [-o LIST] [SOURCE] PLACE | -B|-R|-M SOURCE PLACE | -o remount[,LIST] PLACE]",
     .details =
-        "Without arguments prints what is mounted: the lines of /proc/mounts. Exit status: 0 if "
-        "all\n"
-        "went well, 1 for a command line that makes no sense, 32 if the mount failed.",
+        "Without arguments prints what is mounted: the lines of /proc/mounts. PLACE is a "
+        "directory, or\n"
+        "with -B and -M a file for a file. `-o remount,bind,ro` changes this mount, `-o "
+        "remount,ro` "
+        "the\n"
+        "whole file system. Exit status: 0 if all went well, 1 for a command line that makes no "
+        "sense,\n"
+        "32 if the mount failed.",
     .options = kMountOptions,
     .parsing = Command::Parsing::kOptions,
     .usage_status = 1,
@@ -245,14 +298,28 @@ constinit const Command kMountCommand{
 constinit const Command kUmountCommand{
     .name = "umount",
     .summary = "unmount filesystems",
-    .synopsis = "DIRECTORY...",
+    .synopsis = "[OPTION]... PLACE...",
     .details =
         "Exit status: 0 if all went well, 1 for a command line that makes no sense, 32 if it "
         "failed.",
-    .options = {},
+    .options = kUmountOptions,
     .parsing = Command::Parsing::kOptions,
     .usage_status = 1,
     .run = RunUmount,
+};
+
+constinit const Command kUnshareCommand{
+    .name = "unshare",
+    .summary = "run a command in a namespace of its own",
+    .synopsis = "[OPTION]... [COMMAND [ARGUMENT]...]",
+    .details =
+        "Runs COMMAND in a subshell with what the options say of its own. Without COMMAND this "
+        "shell goes\n"
+        "on like that.",
+    .options = kUnshareOptions,
+    .parsing = Command::Parsing::kOptionsFirst,
+    .usage_status = 1,
+    .run = RunUnshare,
 };
 
 constinit const Command kDfCommand{

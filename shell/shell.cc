@@ -281,6 +281,16 @@ int Shell::RunCommand(const SimpleCommand& command) {
   return status;
 }
 
+int Shell::RunUnshared(std::vector<std::string> argv, Streams streams, int flags) {
+  Shell sub(*this, streams);
+  const base::Status unshared = sub.task().Unshare(flags);
+  if (!unshared) {
+    return Complain(absl::StrFormat("unshare failed: %s", base::ErrnoText(unshared.error())),
+                    kFailure);
+  }
+  return sub.RunArguments(std::move(argv), std::move(streams));
+}
+
 int Shell::RunArguments(std::vector<std::string> argv, Streams streams) {
   return Dispatch(std::move(argv), std::move(streams));
 }

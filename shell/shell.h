@@ -70,6 +70,8 @@ class Shell {
   int RunFile(const std::string& path);
   // One command that is already split into arguments.
   int RunArguments(std::vector<std::string> argv, Streams streams);
+  // The same in a subshell that unshares first (Task::Unshare).
+  int RunUnshared(std::vector<std::string> argv, Streams streams, int flags);
 
   // --- what the commands of the shell itself change ---
   std::optional<std::string> Variable(std::string_view name) const;

@@ -228,7 +228,7 @@ TEST_F(CompletionTest, TheFirstWordIsACommand) {
   EXPECT_THAT(Candidates("mk"), ElementsAre("mkdir "));
   EXPECT_THAT(Candidates("ls | unm"), IsEmpty());
   EXPECT_THAT(Candidates("ls; umo"), ElementsAre("umount "));
-  EXPECT_THAT(Candidates("a=1 uns"), ElementsAre("unset "));
+  EXPECT_THAT(Candidates("a=1 unse"), ElementsAre("unset "));
 }
 
 TEST_F(CompletionTest, OtherWordsArePaths) {
