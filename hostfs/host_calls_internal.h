@@ -1,5 +1,6 @@
 // HostCalls: every system call that hostfs makes. No other file of the room makes one, so that they
-// can be counted here, and be put on a ring.
+// can be counted here. Reading and writing an open file may also be done by a request loop's
+// io_uring, with its descriptor.
 //
 // A path or name given here is relative to a descriptor; Open resolves it beneath that descriptor
 // and through no symlink. The other calls take one component, which the caller got from a dentry:

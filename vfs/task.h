@@ -249,11 +249,10 @@ class Task {
   // (kSbMayBlock).
   Result<vfs::Stat> StatAtNowait(int dir, std::string_view path, Follow follow) const;
   Result<vfs::Stat> FstatNowait(int fd) const;
-  // Would the call, as things are now, have to ask such a file system? Open; mkdir, rmdir, unlink;
-  // what is done with an open file. False too if it will fail for another reason.
+  // Would the call, as things are now, have to ask such a file system? Open; mkdir, rmdir, unlink.
+  // False too if it will fail for another reason.
   bool OpenWouldBlock(int dir, std::string_view path, OpenFlags flags) const;
   bool ChangeWouldBlock(int dir, std::string_view path) const;
-  bool FileWouldBlock(int fd) const;
 
   // The place a path names, for callers of Ops.
   Result<Path> Resolve(std::string_view path, Follow follow = Follow::kYes, int dir = kAtFdCwd);

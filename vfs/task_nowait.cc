@@ -59,13 +59,14 @@ bool Task::ChangeWouldBlock(int dir, std::string_view path) const {
   return parent ? MayBlock(parent->dir) : IsAgain(parent.error());
 }
 
-bool Task::FileWouldBlock(int fd) const {
-  if (!vfs_.may_block()) return false;
-  const Result<FileRef> file = fds_.Get(fd);
-  return file && MayBlock((*file)->path());
-}
-
 Result<Parent> Task::ParentNowait(int dir, std::string_view path) const {
+  Parent parent;
+  RcuOutcome outcome;
+  {
+    const base::RcuReadGuard guard(vfs_.rcu());
+    outcome = WalkParentRcu(vfs_, ContextRcu(dir, path), path, parent);
+  }
+  if (outcome == RcuOutcome::kFound) return parent;
   const WalkContext context = TRY(Context(dir, path));
   return WalkParent(vfs_, context, path, kWalkNoBlock);
 }
