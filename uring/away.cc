@@ -102,7 +102,8 @@ void Core::Punt(Away& away) {
 bool Core::MoveByKernel(Away& away) {
   vfs::File& file = *away.file;
   const Entry& entry = away.request.entry;
-  const Result<uint64_t> at = file.BeginHostMove(WantedOf(away.request), PositionOf(away.request));
+  const Result<uint64_t> at =
+      file.BeginHostMove(WantedOf(away.request), PositionOf(away.request), entry.len);
   if (!at && at.error() == Errno::kAgain) return false;
   if (!at) {
     FinishAway(away, -static_cast<int32_t>(at.error()));

@@ -63,7 +63,7 @@ class File {
   std::optional<int> HostFd() { return path_only() ? std::nullopt : ops_->HostFd(*this); }
   // `want` is kMayRead or kMayWrite. Where the bytes are: `pos`, or (nothing) the position. kAgain:
   // only a thread that may wait can do it (Read, Write).
-  Result<uint64_t> BeginHostMove(unsigned want, std::optional<uint64_t> pos);
+  Result<uint64_t> BeginHostMove(unsigned want, std::optional<uint64_t> pos, size_t size);
   // `n` bytes were moved at what BeginHostMove answered: so moves the position, if it was used. Two
   // at once at the position are as with io_uring: the second may begin where the first did.
   void EndHostMove(unsigned want, std::optional<uint64_t> pos, uint64_t began, size_t n);

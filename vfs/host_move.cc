@@ -4,7 +4,7 @@
 
 namespace dentree::vfs {
 
-Result<uint64_t> File::BeginHostMove(unsigned want, std::optional<uint64_t> pos) {
+Result<uint64_t> File::BeginHostMove(unsigned want, std::optional<uint64_t> pos, size_t size) {
   const bool writes = want & kMayWrite;
   if (writes && writable()) {
     // Where an append ends only the host knows, and taking set-id bits away is a change of its own.
@@ -19,7 +19,7 @@ Result<uint64_t> File::BeginHostMove(unsigned want, std::optional<uint64_t> pos)
     base::MutexLock lock(pos_mutex_);
     at = pos_;
   }
-  TRY(writes ? MayWrite(at) : MayRead(at));
+  TRY(writes ? MayWrite(at, size) : MayRead(at, size));
   return at;
 }
 
