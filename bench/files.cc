@@ -193,7 +193,15 @@ class FilesBench {
 
  private:
   void BulkOnce(const std::vector<std::string>& names, bool reports);
-  void AddPairs(Experiment& experiment);
+  // What is done and undone again.
+  struct Pair {
+    std::string name;
+    std::function<void()> ours, tmpfs;
+    std::string goal;
+    double bound, over_tmpfs;  // 0: no goal
+    double each = 1;           // operations of the pair
+  };
+  std::vector<Pair> AllPairs();
   void MakeDirectory(const std::string& path, uint64_t entries, bool shuffled);
   void MeasureList(const std::string& title, const std::string& path, uint64_t entries,
                    double bound, AlsoStat stat, double stat_bound);
@@ -346,14 +354,7 @@ void FilesBench::OpensTogether() {
 
 // --- G7, G8 ---
 
-void FilesBench::Pairs() {
-  struct Pair {
-    std::string name;
-    std::function<void()> ours, tmpfs;
-    std::string goal;
-    double bound, over_tmpfs;  // 0: no goal
-    double each = 1;           // operations of the pair
-  };
+std::vector<FilesBench::Pair> FilesBench::AllPairs() {
   vfs::Task& task = *ours_->task;
   const int dir = tmpfs_.fd();
   const auto create = [&](int depth) {
@@ -381,7 +382,7 @@ void FilesBench::Pairs() {
   ours_->Mkdir("/other001/sub00001");
   if (tmpfs_) tmpfs_.Mkdir("/other001/sub00001");
   const std::string file = "/other001/file0001", fresh = "/other001/file0002";
-  const std::vector<Pair> pairs = {
+  return {
       {"mknod + unlink d1", create(1), tmpfs_create(1), "G7", 145, 36},
       {"mknod + unlink d6", create(6), tmpfs_create(6), "", 0, 0},
       {"open(O_CREAT) + close + unlink d1",
@@ -411,6 +412,10 @@ void FilesBench::Pairs() {
        rename("/other001/sub00001", "/other002/sub00001"),
        tmpfs_rename("/other001/sub00001", "/other002/sub00001"), "", 0, 0, 2},
   };
+}
+
+void FilesBench::Pairs() {
+  const std::vector<Pair> pairs = AllPairs();
   Experiment experiment(report_.rounds());
   std::vector<std::array<const Contender*, 2>> measured;
   for (const Pair& pair : pairs) {

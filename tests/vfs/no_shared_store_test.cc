@@ -6,18 +6,20 @@
 // instruction are noted, the page is opened for this one instruction (the trap flag), and closed
 // again. What two threads did is then compared by cache lines.
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cinttypes>
 #include <climits>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
+#include <cstring>
 #include <functional>
 #include <set>
 #include <thread>
@@ -60,11 +62,13 @@ struct Log {
   static constexpr size_t kMaxAccesses = 16 * 1024;
   // Pages that one instruction may need at once: two operands, each over the end of a page.
   static constexpr size_t kMaxOpen = 4;
+  static constexpr size_t kMaxMaps = 128 * 1024;
 
   size_t ranges = 0, accesses = 0, open = 0;
   Range range[kMaxRanges];
   Access access[kMaxAccesses];
   uintptr_t open_page[kMaxOpen];
+  char maps[kMaxMaps];  // text of /proc/self/maps
 };
 // Signal handlers have no other way to it. It has a page for itself, the only one of the program's
 // variables that stays open.
@@ -141,7 +145,8 @@ void OnTrap(int, siginfo_t*, void* context) {
   static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~kTrap;
 }
 
-// This thread's stack and thread-local storage.
+// This thread's stack and thread-local storage. The kernel writes to the latter when it moves a
+// thread (rseq), so it stays open also for a thread that waits.
 std::vector<Range> OwnMemory() {
   pthread_attr_t attributes;
   void* stack = nullptr;
@@ -154,55 +159,71 @@ std::vector<Range> OwnMemory() {
   return {{begin, begin + size}, {local - 8 * kPage, local + 4 * kPage}};
 }
 
-// What is left of `range` without `hole`.
-void AddWithout(Range range, std::span<const Range> holes, std::vector<Range>& out) {
+// Notes what is left of `range` without the holes.
+void AddWithout(Log& log, Range range, std::span<const Range> holes) {
   if (range.begin >= range.end) return;
-  if (holes.empty()) return out.push_back(range);
+  if (holes.empty()) {
+    CHECK(log.ranges < Log::kMaxRanges);
+    log.range[log.ranges++] = range;
+    return;
+  }
   const Range hole = holes.front();
-  AddWithout({range.begin, std::min(range.end, hole.begin)}, holes.subspan(1), out);
-  AddWithout({std::max(range.begin, hole.end), range.end}, holes.subspan(1), out);
+  AddWithout(log, {range.begin, std::min(range.end, hole.begin)}, holes.subspan(1));
+  AddWithout(log, {std::max(range.begin, hole.end), range.end}, holes.subspan(1));
 }
 
-// The heap, the program's variables and everything mapped for no file, but what is `open`.
-std::vector<Range> Memory(std::span<const Range> open) {
-  const std::string program = std::filesystem::read_symlink("/proc/self/exe");
-  std::vector<Range> memory;
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
+void ReadMaps(Log& log) {
+  const int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  size_t used = 0;
+  for (ssize_t n; (n = read(fd, log.maps + used, Log::kMaxMaps - 1 - used)) > 0;) {
+    used += static_cast<size_t>(n);
+  }
+  close(fd);
+  CHECK(used > 0 && used < Log::kMaxMaps - 1);
+}
+
+// Notes the heap, the program's variables and everything mapped for no file, but what is `open`.
+// Allocates nothing: what it has found must stay so.
+void FindMemory(Log& log, std::span<const Range> open_ranges) {
+  char program[PATH_MAX] = "";
+  CHECK(readlink("/proc/self/exe", program, sizeof(program) - 1) > 0);
+  ReadMaps(log);
+  const char* line = log.maps;
+  for (const char* end; (end = std::strchr(line, '\n')) != nullptr; line = end + 1) {
     Range range;
     char rights[5], path[PATH_MAX] = "";
-    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %4s %*s %*s %*s %4095s", &range.begin,
+    // The rest of the line only: a mapping without a name must not take the next line for it.
+    char text[PATH_MAX + 128] = "";
+    std::memcpy(text, line, std::min<size_t>(static_cast<size_t>(end - line), sizeof(text) - 1));
+    if (std::sscanf(text, "%" SCNxPTR "-%" SCNxPTR " %4s %*s %*s %*s %4095s", &range.begin,
                     &range.end, rights, path) < 3) {
       continue;
     }
     const std::string_view where = path;
     if (std::string_view(rights) == "rw-p" &&
         (where.empty() || where == "[heap]" || where == program)) {
-      AddWithout(range, open, memory);
+      AddWithout(log, range, open_ranges);
     }
   }
-  return memory;
 }
 
-// What `call` does to memory that is not its thread's own.
-std::vector<Access> LogOf(const std::function<void()>& call) {
+// What `call` does to memory that is neither its thread's own nor that of another one who waits.
+std::vector<Access> LogOf(const std::function<void()>& call, const std::vector<Range>& of_other) {
   void* const place =
       mmap(nullptr, sizeof(Log), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   CHECK(place != MAP_FAILED);
   g_page.log = ::new (place) Log;
-  std::vector<Range> open = OwnMemory();
+  std::vector<Range> open_ranges = OwnMemory();
+  open_ranges.insert(open_ranges.end(), of_other.begin(), of_other.end());
   const auto page = reinterpret_cast<uintptr_t>(&g_page);
-  open.push_back({page, page + kPage});
-  std::vector<Range> closed = Memory(open);
-  CHECK(closed.size() <= Log::kMaxRanges);
-  std::copy(closed.begin(), closed.end(), g_page.log->range);
-  g_page.log->ranges = closed.size();
+  open_ranges.push_back({page, page + kPage});
   struct sigaction fault = {}, trap = {}, old_fault, old_trap;
   fault.sa_sigaction = OnFault;
   trap.sa_sigaction = OnTrap;
   fault.sa_flags = trap.sa_flags = SA_SIGINFO;
   sigaction(SIGSEGV, &fault, &old_fault);
   sigaction(SIGTRAP, &trap, &old_trap);
+  FindMemory(*g_page.log, open_ranges);
   const auto protect = [](long rights) {
     for (size_t i = 0; i < g_page.log->ranges; ++i) {
       const Range& range = g_page.log->range[i];
@@ -263,12 +284,22 @@ class NoSharedStore : public fixture::VfsTest {
   };
   static Logs LogsOf(const std::function<void()>& call) {
     Logs logs;
-    const auto log_here = [&call](std::vector<Access>& log) {
+    const std::vector<Range> of_first = OwnMemory();
+    const auto log_here = [&](std::vector<Access>& log) {
       for (int i = 0; i < 3; ++i) call();  // what it needs is cached, the thread is known
-      log = LogOf(call);
+      log = LogOf(call, of_first);
     };
     log_here(logs.first);
-    std::thread([&] { log_here(logs.second); }).join();
+    // While the second one works, the first one uses nothing but its stack.
+    std::atomic<bool> stands_still = false, done = false;
+    std::thread second([&] {
+      while (!stands_still) std::this_thread::yield();
+      log_here(logs.second);
+      done = true;
+    });
+    stands_still = true;
+    while (!done) __builtin_ia32_pause();
+    second.join();
     return logs;
   }
   // The dentry of the file, which a walk to it has to read.
