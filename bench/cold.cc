@@ -72,6 +72,7 @@ void Measure(const bench::Report& report, uint64_t entries) {
   const std::string what = absl::StrFormat("stat d6 of %d entries, all distinct", entries);
   report.Table(what, experiment);
   report.Value("latency over LIMIT's", latency.RatioTo(limit_latency), "x");
+  report.Value("latency over LIMIT's, of the minima", latency.min() / limit_latency.min(), "x");
   report.Value("throughput over LIMIT's latency", throughput.RatioTo(limit_latency), "x");
   report.Value("bytes per entry, charged",
                static_cast<double>(ours.vfs->memory().used()) / static_cast<double>(entries), "B");
