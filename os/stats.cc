@@ -62,6 +62,7 @@ Status Statistics::BuildVfs() {
   auto& in = vfs_sources_;
   in.top = TRY(statsfs_->Add("vfs", Values<kVfsFields>(vfs_now_)));
   in.dcache = TRY(in.top.Add("dcache", Values<vfs::kDcacheFields>(vfs_.dcache().stats())));
+  in.file_table = TRY(in.top.Add("file_table", Values<vfs::kFileFields>(vfs_.file_stats())));
   in.icache = TRY(in.top.Add("icache", Values<vfs::kInodeFields>(vfs_.icache().stats())));
   in.mount = TRY(in.top.Add("mount", Values<vfs::kMountFields>(vfs_.mounts().stats())));
   in.negative = TRY(in.top.Add("negative", Values<vfs::kNegativeFields>(vfs_.negatives().stats())));

@@ -19,11 +19,12 @@
 #include <span>
 
 #include "mm/mm.h"
+#include "ramfs/xattrs_internal.h"
 #include "vfs/vfs.h"
 
 namespace dentree::ramfs {
 
-class DirIndex {
+class DirIndex : public XattrHolder {
  public:
   // 0 is ".", 1 is "..".
   static constexpr uint64_t kFirstCookie = 2;

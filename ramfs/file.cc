@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
 #include "ramfs/super_internal.h"
 
@@ -15,9 +14,6 @@ using vfs::Inode;
 using vfs::Result;
 
 namespace {
-
-// Bytes that a file can have: what off_t can say.
-constexpr uint64_t kMaxBytes = std::numeric_limits<int64_t>::max();
 
 // The part of [pos, pos + want) that lies in the page of `pos`.
 struct Piece {
@@ -75,8 +71,80 @@ class RegularFileOps final : public vfs::FileOps {
   constexpr RegularFileOps() = default;
 
   Result<size_t> Read(File& file, std::span<std::byte> out, uint64_t pos) const override {
+    base::ReadLock lock(file.inode().sem());
+    return CopyOut(file.inode(), out, pos);
+  }
+
+  Result<size_t> Write(File& file, std::span<const std::byte> in, uint64_t pos) const override {
+    return WriteVec(file, {&in, 1}, pos, vfs::kNoSizeLimit);
+  }
+
+  Result<size_t> ReadVec(File& file, std::span<const std::span<std::byte>> out,
+                         uint64_t pos) const override {
+    base::ReadLock lock(file.inode().sem());
+    size_t done = 0;
+    for (const std::span<std::byte> part : out) {
+      const size_t n = CopyOut(file.inode(), part, pos + done);
+      done += n;
+      if (n < part.size()) break;
+    }
+    return done;
+  }
+
+  Result<size_t> WriteVec(File& file, std::span<const std::span<const std::byte>> in, uint64_t pos,
+                          uint64_t limit) const override {
+    if (std::ranges::all_of(in, [](const auto& part) { return part.empty(); })) return 0;
+    Inode& inode = file.inode();
+    base::WriteLock lock(inode.sem());
+    if (file.flags() & O_APPEND) pos = inode.size();
+    limit = std::min(limit, vfs::kMaxFileBytes);
+    if (pos >= limit) return Err(Errno::kFBig);
+    const size_t done = TRY(CopyIn(inode, in, pos, limit));
+    const int64_t now = inode.vfs().clock().NowNs();
+    Inode::Update(inode)
+        .Size(std::max(inode.size(), pos + done))
+        .Pages(PagesOf(inode))
+        .Mtime(now)
+        .Ctime(now);
+    return done;
+  }
+
+  vfs::Status Fallocate(File& file, int mode, uint64_t offset, uint64_t size) const override {
+    Inode& inode = file.inode();
+    RamfsSuper& sb = SuperOf(inode);
+    base::WriteLock lock(inode.sem());
+    const uint64_t end = offset + size;
+    uint64_t new_size = inode.size();
+    if (mode & vfs::kFallocPunchHole) {
+      if (inode.private_data() != nullptr) inode.priv<Content>().Punch(sb.pages(), offset, end);
+    } else {
+      const uint64_t first = offset / kPageBytes;
+      const uint64_t last = end / kPageBytes + (end % kPageBytes != 0 ? 1 : 0);
+      // What can never fit is not begun.
+      const uint64_t max = sb.pages().quota().max();
+      if (max != 0 && last - first > max) return Err(Errno::kNoSpc);
+      Content* const content = TRY(sb.MakeContent(inode));
+      TRY(content->Reserve(sb.pages(), first, last));
+      if (!(mode & vfs::kFallocKeepSize)) new_size = std::max(new_size, end);
+    }
+    const int64_t now = inode.vfs().clock().NowNs();
+    Inode::Update(inode).Size(new_size).Pages(PagesOf(inode)).Mtime(now).Ctime(now);
+    return {};
+  }
+
+  Result<uint64_t> Seek(File& file, int64_t offset, vfs::Whence whence) const override {
+    if (whence != vfs::Whence::kData && whence != vfs::Whence::kHole) {
+      return FileOps::Seek(file, offset, whence);
+    }
     Inode& inode = file.inode();
     base::ReadLock lock(inode.sem());
+    if (offset < 0 || static_cast<uint64_t>(offset) >= inode.size()) return Err(Errno::kNxIo);
+    const auto pos = static_cast<uint64_t>(offset);
+    return whence == vfs::Whence::kData ? NextData(inode, pos) : NextHole(inode, pos);
+  }
+
+ private:
+  static size_t CopyOut(Inode& inode, std::span<std::byte> out, uint64_t pos) {
     const uint64_t size = inode.size();
     if (pos >= size) return 0;
     out = out.first(std::min<uint64_t>(out.size(), size - pos));
@@ -94,45 +162,28 @@ class RegularFileOps final : public vfs::FileOps {
     return out.size();
   }
 
-  Result<size_t> Write(File& file, std::span<const std::byte> in, uint64_t pos) const override {
-    if (in.empty()) return 0;
-    Inode& inode = file.inode();
-    base::WriteLock lock(inode.sem());
-    if (file.flags() & O_APPEND) pos = inode.size();
-    if (pos >= kMaxBytes) return Err(Errno::kFBig);
-    in = in.first(std::min<uint64_t>(in.size(), kMaxBytes - pos));
-    const size_t done = TRY(CopyIn(inode, in, pos));
-    const int64_t now = inode.vfs().clock().NowNs();
-    Inode::Update(inode).Size(std::max(inode.size(), pos + done)).Mtime(now).Ctime(now);
-    return done;
-  }
-
-  Result<uint64_t> Seek(File& file, int64_t offset, vfs::Whence whence) const override {
-    if (whence != vfs::Whence::kData && whence != vfs::Whence::kHole) {
-      return FileOps::Seek(file, offset, whence);
-    }
-    Inode& inode = file.inode();
-    base::ReadLock lock(inode.sem());
-    if (offset < 0 || static_cast<uint64_t>(offset) >= inode.size()) return Err(Errno::kNxIo);
-    const auto pos = static_cast<uint64_t>(offset);
-    return whence == vfs::Whence::kData ? NextData(inode, pos) : NextHole(inode, pos);
-  }
-
- private:
-  // Bytes copied: short when pages ran out on the way, an error when at the first.
-  static Result<size_t> CopyIn(Inode& inode, std::span<const std::byte> in, uint64_t pos) {
+  // Bytes copied, up to the position `limit`: short when pages ran out on the way, an error when at
+  // the first.
+  static Result<size_t> CopyIn(Inode& inode, std::span<const std::span<const std::byte>> in,
+                               uint64_t pos, uint64_t limit) {
     RamfsSuper& sb = SuperOf(inode);
     Content* const content = TRY(sb.MakeContent(inode));
-    size_t done = 0;
-    while (done < in.size()) {
-      const Piece piece(pos + done, in.size() - done);
-      const auto page = content->Make(sb.pages(), piece.page);
-      if (!page && done == 0) return Err(page.error());
-      if (!page) break;
-      std::memcpy(*page + piece.offset, &in[done], piece.size);
-      done += piece.size;
+    size_t total = 0;
+    for (std::span<const std::byte> part : in) {
+      const size_t wanted = part.size();
+      part = part.first(std::min<uint64_t>(wanted, limit - pos - total));
+      for (size_t done = 0; done < part.size();) {
+        const Piece piece(pos + total, part.size() - done);
+        const auto page = content->Make(sb.pages(), piece.page);
+        if (!page && total == 0) return Err(page.error());
+        if (!page) return total;
+        std::memcpy(*page + piece.offset, &part[done], piece.size);
+        done += piece.size;
+        total += piece.size;
+      }
+      if (part.size() < wanted) break;
     }
-    return done;
+    return total;
   }
 
   static Result<uint64_t> NextData(Inode& inode, uint64_t pos) {

@@ -27,11 +27,13 @@ void NamesChanged(Inode& dir, int64_t now, int nlink_delta = 0) {
 
 // `inode` lost the name it had in `dir`. A directory is empty then, and has neither its name nor
 // its ".".
+// Names beyond the first count as inodes.
 void NameGone(Inode& inode, int64_t now) {
+  if (!inode.is_dir() && inode.nlink() > 1) SuperOf(inode).inode_space().Give(kInodeSpace);
   Inode::Update(inode).AddNlink(inode.is_dir() ? -2 : -1).Ctime(now);
 }
 
-class DirOps final : public vfs::InodeOps {
+class DirOps final : public CommonOps {
  public:
   constexpr DirOps() = default;
 
@@ -41,18 +43,32 @@ class DirOps final : public vfs::InodeOps {
   }
 
   Result<InodeRef> Create(Inode& dir, Dentry& dentry, const vfs::CreateArgs& args) const override {
-    InodeRef inode = TRY(SuperOf(dir).NewInode(args));
+    InodeRef inode = TRY(SuperOf(dir).NewInode(args, &dir));
     TRY(IndexOf(dir).Append(SuperOf(dir).memory(), dentry));
     NamesChanged(dir, inode->ctime(), inode->is_dir() ? 1 : 0);
     return inode;
   }
 
+  // The first name of what O_TMPFILE made comes with its inode.
   Status Link(Inode& dir, Dentry& dentry, Inode& target) const override {
-    TRY(IndexOf(dir).Append(SuperOf(dir).memory(), dentry));
+    Quota& space = SuperOf(dir).inode_space();
+    const uint64_t cost = target.nlink() == 0 ? 0 : kInodeSpace;
+    if (!space.Take(cost)) return Err(Errno::kNoSpc);
+    if (Status appended = IndexOf(dir).Append(SuperOf(dir).memory(), dentry); !appended) {
+      space.Give(cost);
+      return appended;
+    }
     const int64_t now = Now(dir);
     NamesChanged(dir, now);
     Inode::Update(target).AddNlink(1).Ctime(now);
     return {};
+  }
+
+  Result<InodeRef> Tmpfile(Inode& dir, Dentry& /*dentry*/,
+                           const vfs::CreateArgs& args) const override {
+    InodeRef inode = TRY(SuperOf(dir).NewInode(args, &dir));
+    Inode::Update(*inode).Nlink(0);
+    return inode;
   }
 
   Status Unlink(Inode& dir, Dentry& victim) const override {
@@ -68,10 +84,22 @@ class DirOps final : public vfs::InodeOps {
 
   Status Rename(Inode& old_dir, Dentry& dentry, Inode& new_dir, const Name& /*new_name*/,
                 Dentry* target, unsigned flags) const override {
-    if (flags & vfs::kRenameWhiteout) return Err(Errno::kInval);
     if (flags & vfs::kRenameExchange) return Exchange(old_dir, dentry, new_dir, *target);
     if (target != nullptr) return RenameOver(old_dir, dentry, new_dir, *target);
     return RenameIntoGap(old_dir, dentry, new_dir);
+  }
+
+  Result<InodeRef> RenameWhiteout(Inode& old_dir, Dentry& dentry, Inode& new_dir,
+                                  const Name& new_name, Dentry* target, Dentry& whiteout,
+                                  const vfs::CreateArgs& args) const override {
+    InodeRef inode = TRY(SuperOf(old_dir).NewInode(args, &old_dir));
+    mm::Memory& memory = SuperOf(old_dir).memory();
+    TRY(IndexOf(old_dir).Append(memory, whiteout));
+    if (Status moved = Rename(old_dir, dentry, new_dir, new_name, target, 0); !moved) {
+      IndexOf(old_dir).Remove(memory, whiteout);
+      return Err(moved.error());
+    }
+    return inode;
   }
 
   Result<const vfs::FileOps*> OpenOps(Inode& /*inode*/) const override { return &OpenDirOps(); }
@@ -120,7 +148,7 @@ class DirOps final : public vfs::InodeOps {
   }
 };
 
-class RegularOps final : public vfs::InodeOps {
+class RegularOps final : public CommonOps {
  public:
   constexpr RegularOps() = default;
 
@@ -142,11 +170,11 @@ class RegularOps final : public vfs::InodeOps {
       const int64_t now = Now(inode);
       Inode::Update(inode).Mtime(now).Ctime(now);
     }
-    Inode::Update(inode).Size(size);
+    Inode::Update(inode).Size(size).Pages(PagesOf(inode));
   }
 };
 
-class LinkOps final : public vfs::InodeOps {
+class LinkOps final : public CommonOps {
  public:
   constexpr LinkOps() = default;
 
@@ -160,7 +188,7 @@ class LinkOps final : public vfs::InodeOps {
 };
 
 // Fifos, sockets and devices: names without a function behind them.
-class NodeOps final : public vfs::InodeOps {
+class NodeOps final : public CommonOps {
  public:
   constexpr NodeOps() = default;
 };

@@ -7,10 +7,10 @@ namespace dentree::ramfs {
 using base::Err;
 using vfs::Errno;
 
-bool Quota::Take() {
-  const uint64_t now = used_.fetch_add(1, std::memory_order_relaxed) + 1;
+bool Quota::Take(uint64_t n) {
+  const uint64_t now = used_.fetch_add(n, std::memory_order_relaxed) + n;
   if (max() == 0 || now <= max()) return true;
-  Give();
+  Give(n);
   return false;
 }
 

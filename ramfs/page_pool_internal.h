@@ -19,8 +19,8 @@ inline constexpr uint64_t kPageBytes = 4096;
 class Quota {
  public:
   // False at the limit.
-  bool Take();
-  void Give() { used_.fetch_sub(1, std::memory_order_relaxed); }
+  bool Take(uint64_t n = 1);
+  void Give(uint64_t n = 1) { used_.fetch_sub(n, std::memory_order_relaxed); }
   // 0: no limit. False, and nothing changes, if more than that is in use.
   bool SetMax(uint64_t max);
   uint64_t max() const { return max_.load(std::memory_order_relaxed); }

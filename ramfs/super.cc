@@ -21,6 +21,9 @@ constexpr uint32_t kFlags = vfs::kSbPinned | vfs::kSbAuthoritative | vfs::kSbNoI
 
 constexpr const char kTargetSite[] = "mm:ramfs_symlink";
 
+// What new files have of their directory's flags.
+constexpr uint32_t kInherited = vfs::kInodeNoDump | vfs::kInodeNoAtime;
+
 }  // namespace
 
 SymlinkTarget* SymlinkTarget::New(mm::Memory& memory, std::string_view target) {
@@ -47,20 +50,23 @@ RamfsSuper::RamfsSuper(vfs::Vfs& vfs, const vfs::FileSystemType& type, const Set
       settings_(settings),
       pages_(vfs.memory()),
       dirs_(vfs.memory(), "ramfs_dir"),
-      contents_(vfs.memory(), "ramfs_file") {
+      contents_(vfs.memory(), "ramfs_file"),
+      holders_(vfs.memory(), "ramfs_special"),
+      xattrs_(vfs.memory(), "ramfs_xattrs") {
   pages_.quota().SetMax(settings.max_pages.value_or(0));
-  inodes_.SetMax(settings.max_inodes.value_or(0));
+  inode_space_.SetMax(settings.max_inodes.value_or(0) * kInodeSpace);
 }
 
-Result<InodeRef> RamfsSuper::NewInode(const vfs::CreateArgs& args) {
-  if (!inodes_.Take()) return Err(Errno::kNoSpc);
+Result<InodeRef> RamfsSuper::NewInode(const vfs::CreateArgs& args, const Inode* dir) {
+  if (!inode_space_.Take(kInodeSpace)) return Err(Errno::kNoSpc);
   vfs::Icache& icache = vfs().icache();
   auto inode = icache.New(*this, OpsFor(vfs::TypeOf(args.mode)), icache.NextIno(), args.mode);
   if (!inode) {
-    inodes_.Give();
+    inode_space_.Give(kInodeSpace);
     return inode;
   }
   TRY(FillNew(**inode, args));
+  if (dir != nullptr) Inode::Update(**inode).SetFlag(dir->flags() & kInherited);
   return inode;
 }
 
@@ -73,7 +79,8 @@ Status RamfsSuper::FillNew(Inode& inode, const vfs::CreateArgs& args) {
   }
   const bool needs_data = type == FileType::kDir || type == FileType::kSymlink;
   if (needs_data && inode.private_data() == nullptr) return Err(Errno::kNoMem);
-  inode.set_rdev(args.rdev);
+  if (type == FileType::kChar || type == FileType::kBlock) inode.set_rdev(args.rdev);
+  if (type == FileType::kRegular) inode.set_op_flags(vfs::kCountsPages);
   Inode::Update(inode)
       .Owner(args.uid, args.gid)
       .Nlink(type == FileType::kDir ? 2 : 1)
@@ -93,16 +100,56 @@ Result<Content*> RamfsSuper::MakeContent(Inode& inode) {
 Status RamfsSuper::Resize(const Settings& settings) {
   const uint64_t old_max_pages = pages_.quota().max();
   if (!pages_.quota().SetMax(settings.max_pages.value_or(old_max_pages))) return Err(Errno::kInval);
-  if (!inodes_.SetMax(settings.max_inodes.value_or(inodes_.max()))) {
+  const uint64_t max_inodes = settings.max_inodes.value_or(inode_space_.max() / kInodeSpace);
+  if (!inode_space_.SetMax(max_inodes * kInodeSpace)) {
     pages_.quota().SetMax(old_max_pages);
     return Err(Errno::kInval);
   }
   return {};
 }
 
+XattrHolder* RamfsSuper::HolderOf(const Inode& inode) {
+  if (inode.private_data() == nullptr) return nullptr;
+  switch (inode.type()) {
+    case FileType::kDir:
+      return &inode.priv<DirIndex>();
+    case FileType::kRegular:
+      return &inode.priv<Content>();
+    case FileType::kSymlink:
+      return &inode.priv<SymlinkTarget>();
+    default:
+      return &inode.priv<XattrHolder>();
+  }
+}
+
+const Xattrs* RamfsSuper::XattrsOf(const Inode& inode) {
+  const XattrHolder* const holder = HolderOf(inode);
+  return holder == nullptr ? nullptr : holder->xattrs;
+}
+
+Result<Xattrs*> RamfsSuper::MakeXattrs(Inode& inode) {
+  if (inode.private_data() == nullptr) {
+    if (inode.type() == FileType::kRegular) {
+      TRY(MakeContent(inode));
+    } else {
+      inode.set_private_data(holders_.New());
+    }
+  }
+  XattrHolder* const holder = HolderOf(inode);
+  if (holder == nullptr) return Err(Errno::kNoMem);
+  if (holder->xattrs == nullptr) holder->xattrs = xattrs_.New();
+  if (holder->xattrs == nullptr) return Err(Errno::kNoMem);
+  return holder->xattrs;
+}
+
 void RamfsSuper::EvictInode(Inode& inode) {
-  inodes_.Give();
-  if (inode.private_data() == nullptr) return;
+  inode_space_.Give(kInodeSpace);
+  XattrHolder* const holder = HolderOf(inode);
+  if (holder == nullptr) return;
+  if (holder->xattrs != nullptr) {
+    inode_space_.Give(holder->xattrs->Clear(memory()));
+    xattrs_.Delete(holder->xattrs);
+  }
   switch (inode.type()) {
     case FileType::kDir:
       inode.priv<DirIndex>().Free(memory());
@@ -112,8 +159,11 @@ void RamfsSuper::EvictInode(Inode& inode) {
       inode.priv<Content>().Cut(pages_, 0);
       contents_.Delete(&inode.priv<Content>());
       break;
-    default:
+    case FileType::kSymlink:
       SymlinkTarget::Retire(vfs().rcu(), &inode.priv<SymlinkTarget>());
+      break;
+    default:
+      holders_.Delete(holder);
   }
 }
 
@@ -124,15 +174,17 @@ vfs::StatFs RamfsSuper::Statfs() const {
           .blocks = pages.max(),
           .bfree = pages.left(),
           .bavail = pages.left(),
-          .files = inodes_.max(),
-          .ffree = inodes_.left()};
+          .files = inode_space_.max() / kInodeSpace,
+          .ffree = inode_space_.left() / kInodeSpace};
 }
 
 std::string RamfsSuper::ShowOptions() const {
   std::string text;
   const uint64_t max_pages = pages_.quota().max();
   if (max_pages != 0) absl::StrAppendFormat(&text, ",size=%dk", max_pages * kPageBytes / 1024);
-  if (inodes_.max() != 0) absl::StrAppendFormat(&text, ",nr_inodes=%d", inodes_.max());
+  if (inode_space_.max() != 0) {
+    absl::StrAppendFormat(&text, ",nr_inodes=%d", inode_space_.max() / kInodeSpace);
+  }
   if (settings_.mode) absl::StrAppendFormat(&text, ",mode=%03o", *settings_.mode);
   if (settings_.uid) absl::StrAppendFormat(&text, ",uid=%d", *settings_.uid);
   if (settings_.gid) absl::StrAppendFormat(&text, ",gid=%d", *settings_.gid);

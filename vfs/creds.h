@@ -20,6 +20,7 @@ enum class Cap : uint8_t {
   kSysAdmin = 21,
   kSysResource = 24,
   kMknod = 27,
+  kSetfcap = 31,
 };
 
 // Credentials of a caller. Thread safety: immutable once shared. Lifetime: by value or through

@@ -258,6 +258,18 @@ DentryRef Dcache::Add(New fresh, const Name& name, InodeRef inode) {
   return DentryRef::Adopt(&dentry);
 }
 
+DentryRef Dcache::AddUnnamed(New fresh, InodeRef inode) {
+  Dentry& dentry = *std::exchange(fresh.dentry_, nullptr);
+  table_.Unreserve();
+  AddAlias(*inode, dentry);
+  base::MutexLock lock(dentry.ref_);
+  base::SeqWrite change(dentry.seq_);
+  const uint32_t flags = static_cast<uint32_t>(inode->type()) | kDentryUnhashed;
+  dentry.inode_.store(inode.Leak(), std::memory_order_release);
+  dentry.flags_.store(flags, std::memory_order_release);
+  return DentryRef::Adopt(&dentry);
+}
+
 void Dcache::AddNegative(const Dentry& dir, const Name& name, int64_t asked_ns) {
   vfs_.negatives().Insert(dir, Sample(dir), name, MonotonicMs(asked_ns));
 }

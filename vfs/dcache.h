@@ -142,6 +142,9 @@ class Dcache {
   // gone. Pinned when the super block says so. A directory that already has a name elsewhere loses
   // that one (it was renamed behind our back). Cannot fail.
   DentryRef Add(New dentry, const Name& name, InodeRef inode);
+  // The same for what has no name: it stays unhashed and on no list, and ends with its last
+  // reference.
+  DentryRef AddUnnamed(New dentry, InodeRef inode);
   // Remembers that `name` was not in `dir` at `asked_ns` (monotonic); a cache: may forget at once.
   void AddNegative(const Dentry& dir, const Name& name, int64_t asked_ns);
   // The name has come to exist, or may have.

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "vfs/permission_internal.h"
@@ -18,6 +19,7 @@ void File::Put(File* file) {
   Vfs& vfs = file->path_.vfs();
   vfs.locks().Release(*file);
   if (file->ops_ != nullptr) file->ops_->Release(*file);
+  file->path_.vfs().file_stats().open.Sub(1);
   if (file->holds_writer_) file->path_.mount->EndWrite();
   // The path's references go last: they may be the mount's.
   Path path = file->path_;
@@ -26,30 +28,49 @@ void File::Put(File* file) {
 
 namespace {
 
-// A write by someone without the right to keep them takes the set-id bits away.
-Status StripSetId(const File& file) {
+// A write by someone without the right to keep them takes the set-id bits away, and by anyone the
+// capabilities of the program.
+Status StripPrivileges(const File& file) {
   Inode& inode = file.inode();
-  const Mode mode = inode.mode();
-  Mode strip = mode & S_ISUID;
-  if ((mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP)) strip |= S_ISGID;
-  if (strip == 0 || !IsRegular(mode) || file.creds().Has(Cap::kFsetid)) return {};
+  const Stat attr = inode.Attrs();
+  const Mode lost = file.creds().Has(Cap::kFsetid) || !IsRegular(attr.mode)
+                        ? Mode{0}
+                        : SetIdLost(attr, file.creds());
+  if (lost == 0 && !(inode.flags() & kInodeFileCaps)) return {};
   base::WriteLock lock(inode.sem());
-  return inode.ops().Setattr(inode, SetAttr{.mode = static_cast<Mode>(mode & 07777 & ~strip)});
+  DropFileCaps(inode);
+  if (lost == 0) return {};
+  return inode.ops().Setattr(inode, SetAttr{.mode = static_cast<Mode>(attr.mode & 07777 & ~lost)});
+}
+
+template <class Bytes>
+size_t TotalOf(std::span<const Bytes> parts) {
+  size_t total = 0;
+  for (const Bytes& part : parts) {
+    if (__builtin_add_overflow(total, part.size(), &total)) return SIZE_MAX;
+  }
+  return total;
+}
+
+// The end of a transfer must be a position.
+Status CheckRange(uint64_t pos, size_t size) {
+  if (pos > kMaxFileBytes || size > kMaxFileBytes - pos) return base::Err(Errno::kInval);
+  return {};
 }
 
 }  // namespace
 
 Status File::MayRead(uint64_t pos, size_t size) const {
   if (!readable()) return base::Err(Errno::kBadF);
-  if (pos > INT64_MAX || size > INT64_MAX - pos) return base::Err(Errno::kInval);
+  TRY(CheckRange(pos, size));
   if (dentry().is_dir()) return base::Err(Errno::kIsDir);
   return {};
 }
 
 Status File::MayWrite(uint64_t pos, size_t size) const {
   if (!writable()) return base::Err(Errno::kBadF);
-  if (pos > INT64_MAX || size > INT64_MAX - pos) return base::Err(Errno::kInval);
-  return StripSetId(*this);
+  TRY(CheckRange(pos, size));
+  return size == 0 ? Status() : StripPrivileges(*this);
 }
 
 Result<size_t> File::Read(std::span<std::byte> out) {
@@ -124,11 +145,127 @@ Status File::Readdir(DirSink& sink) {
   return {};
 }
 
-Status File::Truncate(uint64_t size) {
+Result<size_t> File::ReadVecAt(std::span<const std::span<std::byte>> out, uint64_t pos) {
+  TRY(MayRead(pos, TotalOf(out)));
+  return out.size() == 1 ? ops_->Read(*this, out[0], pos) : ops_->ReadVec(*this, out, pos);
+}
+
+Result<size_t> File::WriteVecAt(std::span<const std::span<const std::byte>> in, uint64_t pos,
+                                uint64_t limit) {
+  TRY(MayWrite(pos, TotalOf(in)));
+  const bool plain = in.size() == 1 && limit == kNoSizeLimit;
+  return plain ? ops_->Write(*this, in[0], pos) : ops_->WriteVec(*this, in, pos, limit);
+}
+
+Result<size_t> File::ReadVec(std::span<const std::span<std::byte>> out,
+                             std::optional<uint64_t> pos) {
+  if (!readable()) return base::Err(Errno::kBadF);
+  if (out.size() > kIovMax) return base::Err(Errno::kInval);
+  if (pos) return ReadVecAt(out, *pos);
+  base::MutexLock lock(pos_mutex_);
+  const size_t n = TRY(ReadVecAt(out, pos_));
+  pos_ += n;
+  return n;
+}
+
+Result<size_t> File::WriteVec(std::span<const std::span<const std::byte>> in,
+                              std::optional<uint64_t> pos, uint64_t limit) {
+  if (!writable()) return base::Err(Errno::kBadF);
+  if (in.size() > kIovMax) return base::Err(Errno::kInval);
+  if (pos) return WriteVecAt(in, *pos, limit);
+  base::MutexLock lock(pos_mutex_);
+  const size_t n = TRY(WriteVecAt(in, pos_, limit));
+  pos_ = AfterWrite(pos_, n);
+  return n;
+}
+
+Status File::Fallocate(int mode, int64_t offset, int64_t size, uint64_t limit) {
   if (path_only()) return base::Err(Errno::kBadF);
-  if (!writable() || !IsRegular(inode().mode()) || size > INT64_MAX)
+  if (offset < 0 || size <= 0) return base::Err(Errno::kInval);
+  const bool punch = mode == (kFallocPunchHole | kFallocKeepSize);
+  if (!punch && (mode & ~kFallocKeepSize)) return base::Err(Errno::kOpNotSupp);
+  if (!writable()) return base::Err(Errno::kBadF);
+  if (punch && (inode().flags() & kInodeAppend)) return base::Err(Errno::kPerm);
+  if (inode().flags() & kInodeImmutable) return base::Err(Errno::kPerm);
+  if (inode().type() == FileType::kFifo) return base::Err(Errno::kSPipe);
+  if (inode().is_dir()) return base::Err(Errno::kIsDir);
+  if (!IsRegular(inode().mode())) return base::Err(Errno::kNoDev);
+  const uint64_t end = static_cast<uint64_t>(offset) + static_cast<uint64_t>(size);
+  if (end > kMaxFileBytes) return base::Err(Errno::kFBig);
+  if (!punch && end > limit && end > inode().size()) return base::Err(Errno::kFBig);
+  TRY(ops_->Fallocate(*this, mode, static_cast<uint64_t>(offset), static_cast<uint64_t>(size)));
+  return StripPrivileges(*this);
+}
+
+namespace {
+
+// What copy_file_range asks of the two, in Linux's order.
+Status MayCopy(const File& in, const File& out) {
+  if (in.inode().is_dir() || out.inode().is_dir()) return base::Err(Errno::kIsDir);
+  if (!IsRegular(in.inode().mode()) || !IsRegular(out.inode().mode())) {
     return base::Err(Errno::kInval);
-  TRY(StripSetId(*this));
+  }
+  if (!in.readable() || !out.writable() || (out.flags() & O_APPEND)) return base::Err(Errno::kBadF);
+  if (&in.inode().sb() != &out.inode().sb()) return base::Err(Errno::kXDev);
+  if (out.inode().flags() & kInodeImmutable) return base::Err(Errno::kPerm);
+  return {};
+}
+
+Result<size_t> CopyBytes(File& in, uint64_t from, File& out, uint64_t to, size_t size) {
+  std::array<std::byte, 16384> buffer;
+  size_t done = 0;
+  while (done < size) {
+    const auto wanted = std::span(buffer).first(std::min(buffer.size(), size - done));
+    const Result<size_t> got = in.Pread(wanted, from + done);
+    const Result<size_t> put = got ? out.Pwrite(wanted.first(*got), to + done) : got;
+    if (!put && done == 0) return put;
+    if (put) done += *put;
+    if (!put || *put < wanted.size()) break;
+  }
+  return done;
+}
+
+}  // namespace
+
+uint64_t File::pos() {
+  base::MutexLock lock(pos_mutex_);
+  return pos_;
+}
+
+void File::Advance(size_t n) {
+  base::MutexLock lock(pos_mutex_);
+  pos_ += n;
+}
+
+Result<size_t> File::CopyRange(File& in, std::optional<uint64_t> in_pos, File& out,
+                               std::optional<uint64_t> out_pos, size_t size, uint64_t limit) {
+  TRY(MayCopy(in, out));
+  const uint64_t from = in_pos ? *in_pos : in.pos();
+  const uint64_t to = out_pos ? *out_pos : out.pos();
+  uint64_t end = 0;
+  if (__builtin_add_overflow(from, size, &end) || __builtin_add_overflow(to, size, &end)) {
+    return base::Err(Errno::kOverflow);
+  }
+  const uint64_t in_size = in.inode().size();
+  uint64_t count = from >= in_size ? 0 : std::min<uint64_t>(size, in_size - from);
+  if (to >= std::min(limit, kMaxFileBytes)) return base::Err(Errno::kFBig);
+  count = std::min({count, limit - to, kMaxFileBytes - to, uint64_t{kMaxIoBytes}});
+  if (&in.inode() == &out.inode() && to + count > from && to < from + count) {
+    return base::Err(Errno::kInval);
+  }
+  const size_t n = TRY(CopyBytes(in, from, out, to, count));
+  if (!in_pos) in.Advance(n);
+  if (!out_pos) out.Advance(n);
+  return n;
+}
+
+Status File::Truncate(uint64_t size, uint64_t limit) {
+  if (size > kMaxFileBytes) return base::Err(Errno::kInval);
+  if (path_only()) return base::Err(Errno::kBadF);
+  if (!writable() || !IsRegular(inode().mode())) return base::Err(Errno::kInval);
+  if (inode().flags() & kInodeAppend) return base::Err(Errno::kPerm);
+  if (size > limit && size > inode().size()) return base::Err(Errno::kFBig);
+  TRY(StripPrivileges(*this));
   return ops_->Truncate(*this, size);
 }
 

@@ -59,6 +59,17 @@ class File {
   Result<size_t> ReadNowait(std::span<std::byte> out, std::optional<uint64_t> pos, Waiter* waiter);
   Result<size_t> WriteNowait(std::span<const std::byte> in, std::optional<uint64_t> pos,
                              Waiter* waiter);
+  // Several parts in one step, at `pos` or (nothing) at the position. Whoever has an RLIMIT_FSIZE
+  // gives it as `limit`, a position: a write ends there, and kFBig from there on.
+  Result<size_t> ReadVec(std::span<const std::span<std::byte>> out, std::optional<uint64_t> pos);
+  Result<size_t> WriteVec(std::span<const std::span<const std::byte>> in,
+                          std::optional<uint64_t> pos, uint64_t limit = kNoSizeLimit);
+  // `mode` of FallocateModes.
+  Status Fallocate(int mode, int64_t offset, int64_t size, uint64_t limit = kNoSizeLimit);
+  // Copies between two regular files of one file system; they may be one.
+  static Result<size_t> CopyRange(File& in, std::optional<uint64_t> in_pos, File& out,
+                                  std::optional<uint64_t> out_pos, size_t size,
+                                  uint64_t limit = kNoSizeLimit);
   // --- for a request loop whose io_uring moves the data (host_move.cc) ---
   std::optional<int> HostFd() { return path_only() ? std::nullopt : ops_->HostFd(*this); }
   // `want` is kMayRead or kMayWrite. Where the bytes are: `pos`, or (nothing) the position. kAgain:
@@ -70,7 +81,7 @@ class File {
 
   Result<uint64_t> Seek(int64_t offset, Whence whence);
   Status Readdir(DirSink& sink);  // from the position on; moves it
-  Status Truncate(uint64_t size);
+  Status Truncate(uint64_t size, uint64_t limit = kNoSizeLimit);
   PollEvents Poll();
   Status Fsync();
   Result<uint64_t> Ioctl(unsigned cmd, uint64_t arg);
@@ -85,6 +96,11 @@ class File {
 
   Status MayRead(uint64_t pos, size_t size) const;
   Status MayWrite(uint64_t pos, size_t size) const;
+  uint64_t pos();
+  void Advance(size_t n);
+  Result<size_t> ReadVecAt(std::span<const std::span<std::byte>> out, uint64_t pos);
+  Result<size_t> WriteVecAt(std::span<const std::span<const std::byte>> in, uint64_t pos,
+                            uint64_t limit);
   uint64_t AfterWrite(uint64_t pos, size_t n) const {
     return (flags() & O_APPEND) && n > 0 ? inode().size() : pos + n;
   }

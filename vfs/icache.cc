@@ -1,6 +1,7 @@
 #include "vfs/icache.h"
 
 #include <array>
+#include <utility>
 
 #include "vfs/vfs.h"
 
@@ -32,6 +33,11 @@ Inode::Update& Inode::Update::AllTimes(int64_t ns) {
 
 Inode::Update& Inode::Update::SetFlag(uint32_t flag) {
   inode_.flags_.fetch_or(flag, std::memory_order_release);
+  return *this;
+}
+
+Inode::Update& Inode::Update::ClearFlag(uint32_t flag) {
+  inode_.flags_.fetch_and(~flag, std::memory_order_release);
   return *this;
 }
 

@@ -29,6 +29,7 @@ enum InodeOpFlags : uint16_t {
   kHasPermission = 1 << 0,  // InodeOps::Permission decides; the mode bits are not enough
   kHasGetattr = 1 << 1,     // InodeOps::Getattr fills the answer
   kAnyoneMayRead = 1 << 2,  // open and read need no further check (rights were given at open)
+  kCountsPages = 1 << 3,    // a regular file that says what it takes (Update::Pages)
 };
 
 // Inode::flags. Changed with the semaphore held for writing.
@@ -38,8 +39,12 @@ enum InodeFlags : uint32_t {
   kInodeImmutable = 1 << 2,  // chattr +i
   kInodeNoCache = 1 << 3,    // dies with its last reference
   // Of the side tables of locks and watches (inode_sides.h), under their own locks:
-  kInodeLocked = 1 << 4,   // has locks, or somebody waits for one
-  kInodeWatched = 1 << 5,  // has watches
+  kInodeLocked = 1 << 4,     // has locks, or somebody waits for one
+  kInodeWatched = 1 << 5,    // has watches
+  kInodeNoDump = 1 << 8,     // chattr +d
+  kInodeNoAtime = 1 << 9,    // chattr +A
+  kInodeLinkable = 1 << 10,  // made by O_TMPFILE: has no name, and may be given one
+  kInodeFileCaps = 1 << 11,  // has security.capability, which goes when the file changes
 };
 
 // Whether the icache knows it; changes under the icache's stripe.
@@ -81,7 +86,8 @@ class alignas(64) Inode {
   uint64_t size() const { return size_.Load(); }
   int64_t ctime() const { return ctime_.Load(); }
   uint32_t nlink() const { return nlink_.Load(); }
-  DevId rdev() const { return rdev_; }
+  DevId rdev() const { return rdev_or_pages_.Load(); }
+  uint32_t pages() const { return rdev_or_pages_.Load(); }  // kCountsPages
   uint32_t flags() const { return flags_.load(std::memory_order_acquire); }
   FileType type() const { return TypeOf(mode()); }
   bool is_dir() const { return IsDir(mode()); }
@@ -101,7 +107,7 @@ class alignas(64) Inode {
   }
 
   void set_op_flags(uint16_t op_flags) { op_flags_ = op_flags; }
-  void set_rdev(DevId rdev) { rdev_ = rdev; }
+  void set_rdev(DevId rdev) { rdev_or_pages_.Store(rdev); }
 
   // Changing attributes: everything set inside one Update becomes visible at once.
   // REQUIRES: sem() held for writing, or the inode not yet published.
@@ -119,11 +125,14 @@ class alignas(64) Inode {
     Update& Size(uint64_t size) { return inode_.size_.Store(size), *this; }
     Update& Nlink(uint32_t nlink) { return inode_.nlink_.Store(nlink), *this; }
     Update& AddNlink(int delta);
+    // Of 4 KiB, what a regular file with kCountsPages takes; others keep their device there.
+    Update& Pages(uint32_t pages) { return inode_.rdev_or_pages_.Store(pages), *this; }
     Update& Atime(int64_t ns) { return inode_.atime_.Store(ns), *this; }
     Update& Mtime(int64_t ns) { return inode_.mtime_.Store(ns), *this; }
     Update& Ctime(int64_t ns) { return inode_.ctime_.Store(ns), *this; }
     Update& AllTimes(int64_t ns);
     Update& SetFlag(uint32_t flag);
+    Update& ClearFlag(uint32_t flag);
 
    private:
     Inode& inode_;
@@ -161,7 +170,7 @@ class alignas(64) Inode {
   const Ino ino_;
   base::SeqField<uint64_t> size_;
   base::SeqField<uint32_t> nlink_;
-  DevId rdev_ = 0;
+  base::SeqField<uint32_t> rdev_or_pages_;
   mutable base::SeqCount seq_;
   std::atomic<int32_t> refs_{1};  // zero is reached under the icache's stripe only
   const InodeOps* const ops_;

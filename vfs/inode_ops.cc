@@ -25,6 +25,27 @@ Status InodeOps::Rename(Inode&, Dentry&, Inode&, const Name&, Dentry*, unsigned)
   return Err(Errno::kPerm);
 }
 
+Result<InodeRef> InodeOps::Tmpfile(Inode&, Dentry&, const CreateArgs&) const {
+  return Err(Errno::kOpNotSupp);
+}
+
+Result<InodeRef> InodeOps::RenameWhiteout(Inode&, Dentry&, Inode&, const Name&, Dentry*, Dentry&,
+                                          const CreateArgs&) const {
+  return Err(Errno::kInval);
+}
+
+Result<uint32_t> InodeOps::GetFlags(Inode&) const { return Err(Errno::kNotTy); }
+Status InodeOps::SetFlags(Inode&, uint32_t) const { return Err(Errno::kNotTy); }
+
+Result<size_t> InodeOps::Getxattr(Inode&, std::string_view, std::span<std::byte>) const {
+  return Err(Errno::kOpNotSupp);
+}
+Status InodeOps::Setxattr(Inode&, std::string_view, std::span<const std::byte>, int) const {
+  return Err(Errno::kOpNotSupp);
+}
+Result<size_t> InodeOps::Listxattr(Inode&, std::span<char>, Trusted) const { return 0; }
+Status InodeOps::Removexattr(Inode&, std::string_view) const { return Err(Errno::kOpNotSupp); }
+
 Result<std::string> InodeOps::Readlink(Inode&) const { return Err(Errno::kInval); }
 
 Result<Stat> InodeOps::Getattr(Inode& inode) const { return inode.Attrs(); }
@@ -74,6 +95,31 @@ Result<size_t> FileOps::WriteNowait(File& file, std::span<const std::byte> in, u
                                     Waiter*) const {
   return Write(file, in, pos);
 }
+Result<size_t> FileOps::ReadVec(File& file, std::span<const std::span<std::byte>> out,
+                                uint64_t pos) const {
+  size_t done = 0;
+  for (const std::span<std::byte> part : out) {
+    if (part.empty()) continue;
+    const Result<size_t> n = Read(file, part, pos + done);
+    if (!n && done == 0) return n;
+    if (n) done += *n;
+    if (!n || *n < part.size()) break;
+  }
+  return done;
+}
+Result<size_t> FileOps::WriteVec(File& file, std::span<const std::span<const std::byte>> in,
+                                 uint64_t pos, uint64_t) const {
+  size_t done = 0;
+  for (const std::span<const std::byte> part : in) {
+    if (part.empty()) continue;
+    const Result<size_t> n = Write(file, part, pos + done);
+    if (!n && done == 0) return n;
+    if (n) done += *n;
+    if (!n || *n < part.size()) break;
+  }
+  return done;
+}
+Status FileOps::Fallocate(File&, int, uint64_t, uint64_t) const { return Err(Errno::kOpNotSupp); }
 Result<int64_t> FileOps::Iterate(File&, int64_t, DirSink&) const { return Err(Errno::kNotDir); }
 
 Result<uint64_t> FileOps::Seek(File& file, int64_t offset, Whence whence) const {

@@ -6,9 +6,10 @@
 //
 // Locks: create, link, remove, rename and lookup are called with the directory's semaphore held for
 // writing, and with that of the inode that is linked, removed, moved or replaced (parent before
-// child); Setattr with the inode's; everything else with none. The VFS has checked permission,
-// existence and types before it calls: an implementation checks only what is its own (its names,
-// its space, its policy).
+// child); Setattr and what changes extended attributes or flags with the inode's, what reads
+// extended attributes with that held for reading; everything else with none. The VFS has checked
+// permission, existence and types before it calls: an implementation checks only what is its own
+// (its names, its space, its policy).
 #pragma once
 
 #include <optional>
@@ -53,6 +54,9 @@ class InodeOps {
   // returned inode, so a failure leaves nothing).
   virtual Result<InodeRef> Create(Inode& dir, Dentry& dentry, const CreateArgs& args) const;
   virtual Status Link(Inode& dir, Dentry& dentry, Inode& target) const;
+  // A regular file without a name: nlink 0. Link may give it one. `dentry` is its place in `dir`
+  // as long as it is open, and never in the cache. Default: kOpNotSupp.
+  virtual Result<InodeRef> Tmpfile(Inode& dir, Dentry& dentry, const CreateArgs& args) const;
 
   virtual Status Unlink(Inode& dir, Dentry& victim) const;
   virtual Status Rmdir(Inode& dir, Dentry& victim) const;  // kNotEmpty is the file system's to say
@@ -60,6 +64,11 @@ class InodeOps {
   // `target` is what the new name means now, or nullptr. Exchange only with kRenameExchange.
   virtual Status Rename(Inode& old_dir, Dentry& dentry, Inode& new_dir, const Name& new_name,
                         Dentry* target, unsigned flags) const;
+  // Rename, and in the same step `whiteout` (not yet in the cache, as for Create) in the place that
+  // `dentry` leaves. Default: kInval.
+  virtual Result<InodeRef> RenameWhiteout(Inode& old_dir, Dentry& dentry, Inode& new_dir,
+                                          const Name& new_name, Dentry* target, Dentry& whiteout,
+                                          const CreateArgs& args) const;
 
   // --- links ---
   virtual Result<std::string> Readlink(Inode& inode) const;
@@ -73,6 +82,28 @@ class InodeOps {
   virtual Status Setattr(Inode& inode, const SetAttr& attr) const;
   // Only with kHasPermission. `want` is of enum Access. Default: GenericPermission.
   virtual Status Permission(Inode& inode, unsigned want, const Creds& creds) const;
+
+  // FileFlags, as chattr knows them. Default: kNotTy.
+  virtual Result<uint32_t> GetFlags(Inode& inode) const;
+  // All of them, new and kept. kOpNotSupp for those that it has not.
+  virtual Status SetFlags(Inode& inode, uint32_t flags) const;
+
+  // --- extended attributes: `name` with its prefix, at most kXattrNameMax bytes ---
+  // Defaults: kOpNotSupp, and a list without names.
+
+  // The size of the value, copied to `out` unless that is empty. kNoData; kRange: `out` is too
+  // small.
+  virtual Result<size_t> Getxattr(Inode& inode, std::string_view name,
+                                  std::span<std::byte> out) const;
+  // `flags` of XattrFlags. kExist, kNoData, kNoSpc, kNoMem, kOpNotSupp for an unknown prefix,
+  // kInval for a prefix alone.
+  virtual Status Setxattr(Inode& inode, std::string_view name, std::span<const std::byte> value,
+                          int flags) const;
+  // Bytes of all names, each with a NUL after it, copied to `out` unless that is empty. kRange.
+  // Those of trusted. only for who may see them.
+  enum class Trusted : uint8_t { kHide, kShow };
+  virtual Result<size_t> Listxattr(Inode& inode, std::span<char> out, Trusted trusted) const;
+  virtual Status Removexattr(Inode& inode, std::string_view name) const;  // kNoData
 
   // --- cache ---
 
@@ -131,6 +162,16 @@ class FileOps {
                                     Waiter* waiter) const;
   virtual Result<size_t> WriteNowait(File& file, std::span<const std::byte> in, uint64_t pos,
                                      Waiter* waiter) const;
+  // Several parts in one step, as readv and writev; `pos` as above. A write ends at `limit` (a
+  // position; kFBig from there on), the end that O_APPEND asks for included. Default: one Read or
+  // Write after the other until one is short, and no limit: what is written is no file of ours.
+  virtual Result<size_t> ReadVec(File& file, std::span<const std::span<std::byte>> out,
+                                 uint64_t pos) const;
+  virtual Result<size_t> WriteVec(File& file, std::span<const std::span<const std::byte>> in,
+                                  uint64_t pos, uint64_t limit) const;
+  // `mode` of FallocateModes; size and end are in range. kNoSpc leaves all as it was. Default:
+  // kOpNotSupp.
+  virtual Status Fallocate(File& file, int mode, uint64_t offset, uint64_t size) const;
   // Lists from `pos` (0 = start) into `sink` until it is full. Returns the position after the last
   // entry taken. Default: kNotDir.
   virtual Result<int64_t> Iterate(File& file, int64_t pos, DirSink& sink) const;

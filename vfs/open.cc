@@ -48,8 +48,15 @@ Result<FileRef> Ops::OpenChecked(const Path& path, OpenFlags flags, CredsRef cre
   const FileOps* const ops = path_only ? nullptr : TRY(path.inode().ops().OpenOps(path.inode()));
   // What open alone uses is not part of the file's state.
   const OpenFlags kept = flags & ~(O_CREAT | O_EXCL | O_NOCTTY);
+  FileStats& stats = vfs_.file_stats();
+  const bool full = stats.open.Value() >= static_cast<int64_t>(vfs_.max_files());
+  if (full && !creds->Has(Cap::kSysAdmin)) {
+    stats.refused.Add();
+    return Err(Errno::kNFile);
+  }
   File* const file = vfs_.files().New(path, kept, std::move(creds));
   if (file == nullptr) return Err(Errno::kNoMem);
+  stats.open.Add(1);
   FileRef ref = FileRef::Adopt(file);
   if (path_only) return ref;
   // Devices, pipes and sockets are written through, not into, a file system.
@@ -72,8 +79,24 @@ Result<FileRef> Ops::Open(const Path& path, OpenFlags flags, CredsRef creds) {
   return file;
 }
 
+Result<FileRef> Ops::Tmpfile(const Path& dir, OpenFlags flags, Mode mode, CredsRef creds) {
+  if (dir.mount->read_only()) return Err(Errno::kRoFs);
+  TRY(MayAccessInode(dir.inode(), kMayWrite | kMayExec, *creds));
+  const CreateArgs args = OwnedBy(dir, static_cast<Mode>((mode & 07777) | S_IFREG), *creds);
+  Path place;
+  {
+    base::WriteLock lock(dir.inode().sem());
+    // A name to show, which nobody can look up.
+    Dcache::New fresh = TRY(vfs_.dcache().Alloc(*dir.dentry, Name(vfs_.hash_key(), "#tmpfile")));
+    InodeRef inode = TRY(dir.inode().ops().Tmpfile(dir.inode(), *fresh, args));
+    if (!(flags & O_EXCL)) Inode::Update(*inode).SetFlag(kInodeLinkable);
+    place = {dir.mount, vfs_.dcache().AddUnnamed(std::move(fresh), std::move(inode))};
+  }
+  return OpenChecked(place, flags & ~O_TRUNC, std::move(creds));
+}
+
 Result<Ops::OpenAt> Ops::OpenCreate(const Path& dir, std::string_view name, OpenFlags flags,
-                                    Mode mode, CredsRef creds) {
+                                    Mode mode, CredsRef creds, unsigned walk) {
   TRY(CheckName(dir, name, *creds));
   const Name hashed(vfs_.hash_key(), name);
   Path place;
@@ -100,6 +123,7 @@ Result<Ops::OpenAt> Ops::OpenCreate(const Path& dir, std::string_view name, Open
   while (place.dentry->flags() & kDentryMounted) {
     MountRef mount = vfs_.mounts().Lookup(*place.mount, *place.dentry);
     if (mount == nullptr) break;
+    if (walk & kWalkNoXdev) return Err(Errno::kXDev);
     DentryRef root = DentryRef::Share(&mount->root());
     place = {std::move(mount), std::move(root)};
   }

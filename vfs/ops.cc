@@ -2,6 +2,8 @@
 // ops_mount.cc.
 #include "vfs/ops.h"
 
+#include <sys/statvfs.h>
+
 #include <optional>
 #include <utility>
 
@@ -13,13 +15,7 @@ namespace dentree::vfs {
 
 using base::Err;
 
-namespace {
-
-bool IsDevice(Mode mode) {
-  return TypeOf(mode) == FileType::kChar || TypeOf(mode) == FileType::kBlock;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Result<Path> Ops::Lookup(const Path& dir, std::string_view name, const Creds& creds) {
   return WalkChild(vfs_, dir, name, creds);
@@ -68,15 +64,23 @@ Result<DentryRef> Ops::CreateLocked(const Path& dir, const Name& name, const Cre
   return vfs_.dcache().Add(std::move(fresh), name, std::move(inode));
 }
 
+namespace {
+
+// A whiteout is a character device 0:0, which anyone may make.
+bool IsDevice(const CreateArgs& args) {
+  const FileType type = TypeOf(args.mode);
+  return type == FileType::kBlock || (type == FileType::kChar && args.rdev != 0);
+}
+
+}  // namespace
+
 Result<Path> Ops::Create(const Path& dir, std::string_view name, const CreateArgs& args,
                          const Creds& creds) {
   TRY(CheckName(dir, name, creds));
   const Name hashed(vfs_.hash_key(), name);
   base::WriteLock lock(dir.inode().sem());
   TRY(MayTakeName(dir, hashed, creds));
-  // A whiteout is a character device 0:0, which anyone may make.
-  const bool whiteout = TypeOf(args.mode) == FileType::kChar && args.rdev == 0;
-  if (IsDevice(args.mode) && !whiteout && !creds.Has(Cap::kMknod)) return Err(Errno::kPerm);
+  if (IsDevice(args) && !creds.Has(Cap::kMknod)) return Err(Errno::kPerm);
   SYNC_POINT(vfs_.sync_points(), "ops:create:checked");
   DentryRef made = TRY(CreateLocked(dir, hashed, args));
   return Path{dir.mount, std::move(made)};
@@ -85,7 +89,8 @@ Result<Path> Ops::Create(const Path& dir, std::string_view name, const CreateArg
 Result<Path> Ops::Mknod(const Path& dir, std::string_view name, Mode mode, DevId rdev,
                         const Creds& creds) {
   CreateArgs args = OwnedBy(dir, mode, creds);
-  if (IsDevice(mode)) args.rdev = rdev;
+  const FileType type = TypeOf(mode);
+  if (type == FileType::kChar || type == FileType::kBlock) args.rdev = rdev;
   return Create(dir, name, args, creds);
 }
 
@@ -118,9 +123,10 @@ Result<Path> Ops::Link(const Path& target, const Path& dir, std::string_view nam
   if (inode.is_dir()) return Err(Errno::kPerm);
   if (inode.flags() & (kInodeAppend | kInodeImmutable)) return Err(Errno::kPerm);
   base::WriteLock inode_lock(inode.sem(), base::kNested);
-  if (inode.nlink() == 0) return Err(Errno::kNoEnt);
+  if (inode.nlink() == 0 && !(inode.flags() & kInodeLinkable)) return Err(Errno::kNoEnt);
   Dcache::New fresh = TRY(vfs_.dcache().Alloc(*dir.dentry, hashed));
   TRY(dir.inode().ops().Link(dir.inode(), *fresh, inode));
+  Inode::Update(inode).ClearFlag(kInodeLinkable);
   return Path{dir.mount, vfs_.dcache().Add(std::move(fresh), hashed, InodeRef::Share(&inode))};
 }
 
@@ -187,10 +193,6 @@ Result<Stat> Ops::Getattr(const Path& path) { return AttrsOf(path.inode()); }
 
 namespace {
 
-bool OwnerOrCapable(const Stat& attr, const Creds& creds) {
-  return attr.uid == creds.uid || creds.Has(Cap::kFowner);
-}
-
 Status MayChown(const Stat& attr, const SetAttr& change, const Creds& creds) {
   if (creds.Has(Cap::kChown)) return {};
   const bool owner = attr.uid == creds.uid;
@@ -200,25 +202,39 @@ Status MayChown(const Stat& attr, const SetAttr& change, const Creds& creds) {
   return {};
 }
 
+// Takes set-id bits away with a change of owner or size; whoever changes the mode is asked for.
+void DropSetId(const Stat& attr, SetAttr& change, const Creds& creds) {
+  const Mode lost = SetIdLost(attr, creds);
+  if (lost != 0) change.mode = attr.mode & 07777 & ~lost;
+}
+
 // Permission for a change of attributes, and what the change implies for the mode.
 Status PrepareSetattr(const Path& path, const Stat& attr, SetAttr& change, const Creds& creds) {
-  if (path.inode().flags() & kInodeImmutable) return Err(Errno::kPerm);
+  const uint32_t flags = path.inode().flags();
+  const bool chowns = change.uid || change.gid || change.drops_set_id;
+  const bool sets_times = (change.atime || change.mtime) && !change.times_are_now;
+  if (flags & kInodeImmutable) return Err(Errno::kPerm);
+  if ((flags & kInodeAppend) && (change.mode || chowns || sets_times)) return Err(Errno::kPerm);
   TRY(MayChown(attr, change, creds));
+  if (change.mode && IsSymlink(attr.mode)) return Err(Errno::kOpNotSupp);
+  if (chowns && !change.mode && !IsDir(attr.mode)) DropSetId(attr, change, creds);
   if (change.mode) {
     if (!OwnerOrCapable(attr, creds)) return Err(Errno::kPerm);
     const Gid group = change.gid.value_or(attr.gid);
     if (!creds.InGroup(group) && !creds.Has(Cap::kFsetid)) *change.mode &= Mode{07777 & ~S_ISGID};
-  }
-  if ((change.uid || change.gid) && !change.mode && !IsDir(attr.mode)) {
-    Mode kept = attr.mode & 07777 & ~S_ISUID;
-    if (attr.mode & S_IXGRP) kept &= Mode{07777 & ~S_ISGID};
-    if (kept != (attr.mode & 07777)) change.mode = kept;
   }
   if (change.atime || change.mtime) {
     if (OwnerOrCapable(attr, creds)) return {};
     if (!change.times_are_now) return Err(Errno::kPerm);
     return MayAccess(path, kMayWrite, creds);
   }
+  return {};
+}
+
+// The same for a change of size, the right to write being given.
+Status PrepareResize(const Stat& attr, SetAttr& change, const Creds& creds) {
+  if (*change.size > attr.size && *change.size > change.size_limit) return Err(Errno::kFBig);
+  if (!creds.Has(Cap::kFsetid)) DropSetId(attr, change, creds);
   return {};
 }
 
@@ -232,6 +248,7 @@ Status Ops::Setattr(const Path& path, const SetAttr& attr, const Creds& creds) {
     if (inode.is_dir()) return Err(Errno::kIsDir);
     if (!IsRegular(inode.mode()) || *change.size > INT64_MAX) return Err(Errno::kInval);
     TRY(MayAccess(path, kMayWrite, creds));
+    if (inode.flags() & kInodeAppend) return Err(Errno::kPerm);
   }
   const int64_t now = vfs_.clock().NowNs();
   change.ctime = now;
@@ -239,8 +256,15 @@ Status Ops::Setattr(const Path& path, const SetAttr& attr, const Creds& creds) {
   base::WriteLock lock(inode.sem());
   const Stat current = TRY(AttrsOf(inode));
   if (change.size == current.size) change.mtime = change.ctime = std::nullopt;
-  if (!change.size) TRY(PrepareSetattr(path, current, change, creds));
-  return inode.ops().Setattr(inode, change);
+  if (change.size) {
+    TRY(PrepareResize(current, change, creds));
+  } else {
+    TRY(PrepareSetattr(path, current, change, creds));
+  }
+  TRY(inode.ops().Setattr(inode, change));
+  const bool chowns = change.uid || change.gid || change.drops_set_id;
+  if (change.size || (chowns && !inode.is_dir())) DropFileCaps(inode);
+  return {};
 }
 
 Result<std::string> Ops::Readlink(const Path& path) {
@@ -248,6 +272,10 @@ Result<std::string> Ops::Readlink(const Path& path) {
   return path.inode().ops().Readlink(path.inode());
 }
 
-Result<StatFs> Ops::Statfs(const Path& path) { return path.inode().sb().Statfs(); }
+Result<StatFs> Ops::Statfs(const Path& path) {
+  StatFs stat = path.inode().sb().Statfs();
+  if (path.mount->read_only()) stat.flags |= ST_RDONLY;
+  return stat;
+}
 
 }  // namespace dentree::vfs

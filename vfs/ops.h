@@ -6,11 +6,13 @@
 // lock held.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/base.h"
 #include "vfs/creds.h"
+#include "vfs/dcache.h"
 #include "vfs/file.h"
 #include "vfs/mount.h"
 #include "vfs/types.h"
@@ -41,6 +43,8 @@ class Ops {
   Result<Path> Link(const Path& target, const Path& dir, std::string_view name, const Creds& creds);
   Status Unlink(const Path& dir, std::string_view name, const Creds& creds);
   Status Rmdir(const Path& dir, std::string_view name, const Creds& creds);
+  // A regular file without a name in `dir`, open. O_EXCL: for good.
+  Result<FileRef> Tmpfile(const Path& dir, OpenFlags flags, Mode mode, CredsRef creds);
   Status Rename(const Path& old_dir, std::string_view old_name, const Path& new_dir,
                 std::string_view new_name, unsigned flags, const Creds& creds);
 
@@ -49,19 +53,33 @@ class Ops {
   Status Setattr(const Path& path, const SetAttr& attr, const Creds& creds);
   Result<std::string> Readlink(const Path& path);
   Result<StatFs> Statfs(const Path& path);
+  // FileFlags: what chattr and lsattr ask for.
+  Result<uint32_t> GetFlags(const Path& path);
+  Status SetFlags(const Path& path, uint32_t flags, const Creds& creds);
+
+  // --- extended attributes (xattr.cc) ---
+  // Names as InodeOps has them; kRange for one that is empty or longer than kXattrNameMax.
+  // An empty `out` asks for the size alone.
+  Result<size_t> Getxattr(const Path& path, std::string_view name, std::span<std::byte> out,
+                          const Creds& creds);
+  Status Setxattr(const Path& path, std::string_view name, std::span<const std::byte> value,
+                  int flags, const Creds& creds);
+  Result<size_t> Listxattr(const Path& path, std::span<char> out, const Creds& creds);
+  Status Removexattr(const Path& path, std::string_view name, const Creds& creds);
 
   // --- opening ---
 
   // Opens what `path` is. O_TRUNC truncates last, O_PATH asks nothing of the file system.
   Result<FileRef> Open(const Path& path, OpenFlags flags, CredsRef creds);
   // Creates `name` in `dir` if it is missing and opens it; O_EXCL: kExist if it is there. A symlink
-  // is not followed: the answer then has no file and its place is for the caller to walk.
+  // is not followed: the answer then has no file and its place is for the caller to walk. `walk`:
+  // kWalkNoXdev does not step onto what is mounted there.
   struct OpenAt {
     FileRef file;  // null: `link` is a symlink to follow
     Path link;
   };
   Result<OpenAt> OpenCreate(const Path& dir, std::string_view name, OpenFlags flags, Mode mode,
-                            CredsRef creds);
+                            CredsRef creds, unsigned walk = 0);
 
   // --- mounts (Cap::kSysAdmin) ---
   //
@@ -96,7 +114,10 @@ class Ops {
   Status MayRename(const Path& old_dir, Dentry& source, const Path& new_dir, Dentry* target,
                    unsigned flags, const Creds& creds);
   Status RenameLocked(const Path& old_dir, Dentry& source, const Path& new_dir, const Name& name,
-                      Dentry* target, unsigned flags);
+                      Dentry* target, unsigned flags, const Creds& creds);
+  Status RenameWhiteout(const Path& old_dir, Dentry& source, const Name& old_name,
+                        const Path& new_dir, const Name& name, Dcache::NewName plan, Dentry* target,
+                        const Creds& creds);
   static Status MayMount(const MountCaller& caller);
   static Status Reconfigure(SuperBlock& sb, uint32_t wanted, MountContext& context);
 

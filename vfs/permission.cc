@@ -65,6 +65,18 @@ Result<Stat> AttrsOf(Inode& inode) {
   return inode.Attrs();
 }
 
+bool OwnerOrCapable(const Stat& attr, const Creds& creds) {
+  return attr.uid == creds.uid || creds.Has(Cap::kFowner);
+}
+
+Mode SetIdLost(const Stat& attr, const Creds& creds) {
+  Mode lost = attr.mode & S_ISUID;
+  const bool stranger = !creds.InGroup(attr.gid) && !creds.Has(Cap::kFsetid);
+  // Without execution by the group it marked mandatory locks once, and whoever may keeps it.
+  if ((attr.mode & S_IXGRP) || stranger) lost |= attr.mode & S_ISGID;
+  return lost;
+}
+
 Status MayDelete(const Path& dir, Dentry& victim, const Creds& creds) {
   Inode& parent = dir.inode();
   TRY(MayAccessInode(parent, kMayWrite | kMayExec, creds));

@@ -122,14 +122,34 @@ Status Ops::MayRename(const Path& old_dir, Dentry& source, const Path& new_dir, 
   return {};
 }
 
+// A rename that leaves a whiteout: a character device 0:0. Walkers find the one or the other under
+// the old name at any time, because both have it for a moment.
+Status Ops::RenameWhiteout(const Path& old_dir, Dentry& source, const Name& old_name,
+                           const Path& new_dir, const Name& name, Dcache::NewName plan,
+                           Dentry* target, const Creds& creds) {
+  Dcache& dcache = vfs_.dcache();
+  Dcache::New whiteout = TRY(dcache.Alloc(*old_dir.dentry, old_name));
+  const CreateArgs args = OwnedBy(old_dir, S_IFCHR, creds);
+  InodeRef inode = TRY(old_dir.inode().ops().RenameWhiteout(
+      old_dir.inode(), source, new_dir.inode(), name, target, *whiteout, args));
+  if (target != nullptr && target->is_dir()) Inode::Update(target->inode()).SetFlag(kInodeDead);
+  const DentryRef made = dcache.Add(std::move(whiteout), old_name, std::move(inode));
+  SYNC_POINT(vfs_.sync_points(), "ops:rename:whiteout");
+  dcache.Move(source, *new_dir.dentry, name, std::move(plan), target);
+  return {};
+}
+
 // The file system's part and the dcache's. The inodes are locked too.
 Status Ops::RenameLocked(const Path& old_dir, Dentry& source, const Path& new_dir, const Name& name,
-                         Dentry* target, unsigned flags) {
+                         Dentry* target, unsigned flags, const Creds& creds) {
   Dcache& dcache = vfs_.dcache();
-  const unsigned fs_flags = flags & (kRenameNoReplace | kRenameExchange | kRenameWhiteout);
+  const unsigned fs_flags = flags & (kRenameNoReplace | kRenameExchange);
   const std::string old_text = source.NameCopy();
   const Name old_name(vfs_.hash_key(), old_text);
   Dcache::NewName plan = TRY(dcache.Plan(name));
+  if (flags & kRenameWhiteout) {
+    return RenameWhiteout(old_dir, source, old_name, new_dir, name, std::move(plan), target, creds);
+  }
   if (flags & kRenameExchange) {
     Dcache::NewName back = TRY(dcache.Plan(old_name));
     TRY(old_dir.inode().ops().Rename(old_dir.inode(), source, new_dir.inode(), name, target,
@@ -179,7 +199,7 @@ Status Ops::Rename(const Path& old_dir, std::string_view old_name, const Path& n
   const MountTree& mounts = vfs_.mounts();
   if (mounts.IsMountpoint(*old_dir.mount, *source)) return Err(Errno::kBusy);
   if (target != nullptr && mounts.IsMountpoint(*new_dir.mount, *target)) return Err(Errno::kBusy);
-  TRY(RenameLocked(old_dir, *source, new_dir, new_hashed, target.get(), flags));
+  TRY(RenameLocked(old_dir, *source, new_dir, new_hashed, target.get(), flags, creds));
   if (target != nullptr && !(flags & kRenameExchange)) mounted.From(*target);
   return {};
 }

@@ -189,9 +189,11 @@ inline void Inode::CopyAttrs(Stat& stat) const {
   stat.nlink = nlink_.Load();
   stat.uid = uid_.Load();
   stat.gid = gid_.Load();
-  stat.rdev = rdev_;
   stat.size = size_.Load();
-  stat.blocks = (stat.size + 511) / 512;
+  const uint32_t rdev_or_pages = rdev_or_pages_.Load();
+  const bool counts_pages = op_flags_ & kCountsPages;
+  stat.rdev = counts_pages ? 0 : rdev_or_pages;
+  stat.blocks = counts_pages ? uint64_t{rdev_or_pages} * 8 : (stat.size + 511) / 512;
   stat.blksize = Stat().blksize;
   stat.times.atime = atime_.Load();
   stat.times.mtime = mtime_.Load();

@@ -78,6 +78,8 @@ FdTable::Slot* FdTable::At(const Slots* slots, int fd) {
   return fd < 0 || slots == nullptr || index >= slots->size ? nullptr : &slots->slot[index];
 }
 
+FdTable::Slot* FdTable::GrowToLocked(int fd) { return At(&GrowLocked(size_t(fd) + 1), fd); }
+
 FdTable::Slots& FdTable::GrowLocked(size_t size) {
   constexpr size_t kSmallest = 8;
   Slots* const old = slots_.load(std::memory_order_relaxed);
@@ -215,10 +217,11 @@ void Task::SetCreds(Creds creds) { creds_ = std::make_shared<const Creds>(std::m
 
 // Where a walk of `path` starts. A descriptor is looked at only when the path is relative and not
 // empty.
-Result<WalkContext> Task::Context(int dir, std::string_view path) const {
+Result<WalkContext> Task::Context(int dir, std::string_view path, unsigned walk) const {
   if (path.empty()) return Err(Errno::kNoEnt);
   if (path.size() >= kPathMax) return Err(Errno::kNameTooLong);
-  if (dir == kAtFdCwd || path.starts_with('/')) return WalkContext{fs_.root(), fs_.cwd(), *creds_};
+  const bool from_root = path.starts_with('/') && !(walk & kWalkInRoot);
+  if (dir == kAtFdCwd || from_root) return WalkContext{fs_.root(), fs_.cwd(), *creds_};
   const FileRef file = TRY(fds_.Get(dir));
   if (!file->dentry().is_dir()) return Err(Errno::kNotDir);
   return WalkContext{fs_.root(), file->path(), *creds_};
@@ -254,7 +257,7 @@ Result<Path> Task::ResolveAt(int dir, std::string_view path, unsigned flags) con
 }
 
 Result<Path> Task::ResolveRef(int dir, std::string_view path, unsigned flags) const {
-  const WalkContext context = TRY(Context(dir, path));
+  const WalkContext context = TRY(Context(dir, path, flags));
   return Walk(vfs_, context, path, flags);
 }
 
@@ -299,52 +302,13 @@ Result<std::string> Task::Getcwd() { return PathName(vfs_, fs_.cwd(), fs_.root()
 // --- Task: descriptors
 // -----------------------------------------------------------------------------
 
-Result<int> Task::OpenAt(int dir, std::string_view path, OpenFlags flags, Mode mode) {
-  constexpr OpenFlags kTmpFile = O_TMPFILE & ~O_DIRECTORY;
-  if (flags & O_PATH) {
-    flags &= O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC;
-  } else if (flags & kTmpFile) {
-    return Err(Errno::kOpNotSupp);
-  } else if ((flags & O_CREAT) && (flags & O_DIRECTORY)) {
-    return Err(Errno::kInval);
-  }
-  FdTable::Room room = TRY(fds_.Reserve());
-  const auto open_once = [&]() -> Result<FileRef> {
-    if (flags & O_CREAT) return OpenOrCreate(dir, path, flags, mode);
-    unsigned walk = flags & O_NOFOLLOW ? 0 : unsigned{kWalkFollow};
-    if (flags & O_DIRECTORY) walk |= kWalkDirectory;
-    const Path place = TRY(ResolveAt(dir, path, walk));
-    return vfs_.ops().Open(place, flags, creds_);
-  };
-  FileRef file = TRY(RetryStale(open_once));
-  return fds_.Install(std::move(file), std::move(room));
-}
-
-// open with O_CREAT: the last component may be missing, or a symlink to what is missing.
-Result<FileRef> Task::OpenOrCreate(int dir, std::string_view path, OpenFlags flags, Mode mode) {
-  mode &= static_cast<Mode>(~fs_.umask());
-  WalkContext context = TRY(Context(dir, path));
-  std::string target(path);
-  for (int links = 0; links <= kMaxSymlinks; ++links) {
-    const Parent parent = TRY(WalkParent(vfs_, context, target));
-    if (parent.kind != Parent::Last::kNormal) {
-      return Err(flags & O_EXCL ? Errno::kExist : Errno::kIsDir);
-    }
-    if (parent.trailing_slash) return Err(Errno::kIsDir);
-    Ops::OpenAt opened = TRY(vfs_.ops().OpenCreate(parent.dir, parent.name, flags, mode, creds_));
-    if (opened.file != nullptr) return std::move(opened.file);
-    if (flags & O_NOFOLLOW) return Err(Errno::kLoop);
-    if (opened.link.mount->Has(MS_NOSYMFOLLOW)) return Err(Errno::kLoop);
-    target = TRY(vfs_.ops().Readlink(opened.link));
-    context.start = parent.dir;
-  }
-  return Err(Errno::kLoop);
-}
-
 Result<size_t> Task::Read(int fd, std::span<std::byte> out) { return TRY(fds_.Get(fd))->Read(out); }
 
 Result<size_t> Task::Write(int fd, std::span<const std::byte> in) {
-  return TRY(fds_.Get(fd))->Write(in);
+  const FileRef file = TRY(fds_.Get(fd));
+  const uint64_t limit = file_size_limit();
+  if (limit != kNoSizeLimit) return file->WriteVec({&in, 1}, std::nullopt, limit);
+  return file->Write(in);
 }
 
 Result<size_t> Task::Write(int fd, std::string_view text) {
@@ -358,7 +322,10 @@ Result<size_t> Task::Pread(int fd, std::span<std::byte> out, uint64_t pos) {
 
 Result<size_t> Task::Pwrite(int fd, std::span<const std::byte> in, uint64_t pos) {
   if (pos > INT64_MAX) return Err(Errno::kInval);
-  return TRY(fds_.Get(fd))->Pwrite(in, pos);
+  const FileRef file = TRY(fds_.Get(fd));
+  const uint64_t limit = file_size_limit();
+  if (limit != kNoSizeLimit) return file->WriteVec({&in, 1}, pos, limit);
+  return file->Pwrite(in, pos);
 }
 
 Result<uint64_t> Task::Lseek(int fd, int64_t offset, Whence whence) {
@@ -366,16 +333,14 @@ Result<uint64_t> Task::Lseek(int fd, int64_t offset, Whence whence) {
 }
 
 Status Task::Getdents(int fd, DirSink& sink) { return TRY(fds_.Get(fd))->Readdir(sink); }
+
 Status Task::Ftruncate(int fd, uint64_t size) {
   if (size > INT64_MAX) return Err(Errno::kInval);
-  return TRY(fds_.Get(fd))->Truncate(size);
+  return TRY(fds_.Get(fd))->Truncate(size, file_size_limit());
 }
+
 Status Task::Fsync(int fd) { return TRY(fds_.Get(fd))->Fsync(); }
 Result<PollEvents> Task::Poll(int fd) { return TRY(fds_.Get(fd))->Poll(); }
-
-Result<uint64_t> Task::Ioctl(int fd, unsigned cmd, uint64_t arg) {
-  return TRY(fds_.Get(fd))->Ioctl(cmd, arg);
-}
 
 Result<vfs::Stat> Task::Fstat(int fd) { return vfs_.ops().Getattr(TRY(fds_.Get(fd))->path()); }
 
@@ -432,17 +397,31 @@ Status Task::CheckNoSlash(const Parent& parent) {
   return Err(there.error());
 }
 
-// By mknod.
-static bool CanBeMade(FileType type) {
-  return type == FileType::kRegular || type == FileType::kFifo || type == FileType::kSocket ||
-         type == FileType::kChar || type == FileType::kBlock;
+namespace {
+
+// Types that mknod makes.
+Status CheckNodeType(Mode mode) {
+  switch (TypeOf(mode)) {
+    case FileType::kUnknown:
+    case FileType::kFifo:
+    case FileType::kChar:
+    case FileType::kBlock:
+    case FileType::kRegular:
+    case FileType::kSocket:
+      return {};
+    case FileType::kDir:
+      return Err(Errno::kPerm);
+    default:
+      return Err(Errno::kInval);
+  }
 }
+
+}  // namespace
 
 Status Task::Mknod(std::string_view path, Mode mode, DevId rdev, int dir) {
   return RetryStale([&]() -> Status {
+    TRY(CheckNodeType(mode));
     if (TypeOf(mode) == FileType::kUnknown) mode |= S_IFREG;
-    if (TypeOf(mode) == FileType::kDir) return Err(Errno::kPerm);
-    if (!CanBeMade(TypeOf(mode))) return Err(Errno::kInval);
     const Parent parent = TRY(ParentAt(dir, path));
     TRY(CheckNoSlash(parent));
     mode &= static_cast<Mode>(~fs_.umask());
@@ -490,51 +469,11 @@ Status Task::Symlink(std::string_view target, std::string_view path, int dir) {
 }
 
 Status Task::Link(std::string_view target, std::string_view path, Follow follow) {
-  return RetryStale([&]() -> Status {
-    const Path source = TRY(Resolve(target, follow));
-    const Parent parent = TRY(ParentAt(kAtFdCwd, path));
-    TRY(CheckNoSlash(parent));
-    TRY(vfs_.ops().Link(source, parent.dir, parent.name, *creds_));
-    return {};
-  });
+  return LinkAt(kAtFdCwd, target, kAtFdCwd, path, follow == Follow::kYes ? AT_SYMLINK_FOLLOW : 0);
 }
 
 Status Task::Rename(std::string_view from, std::string_view to, unsigned flags) {
-  // Before anything is looked at: what Ops takes beside them is not the caller's to say.
-  if (flags & ~(kRenameNoReplace | kRenameExchange | kRenameWhiteout)) return Err(Errno::kInval);
-  if ((flags & kRenameExchange) && flags != kRenameExchange) return Err(Errno::kInval);
-  return RetryStale([&]() -> Status {
-    const Parent source = TRY(ParentAt(kAtFdCwd, from));
-    const Parent target = TRY(ParentAt(kAtFdCwd, to));
-    if (source.dir.mount.get() != target.dir.mount.get()) return Err(Errno::kXDev);
-    if (source.kind != Parent::Last::kNormal) return Err(Errno::kBusy);
-    if (target.kind != Parent::Last::kNormal) {
-      return Err(flags & kRenameNoReplace ? Errno::kExist : Errno::kBusy);
-    }
-    const unsigned slashes = (source.trailing_slash ? unsigned{kRenameOldSlash} : 0) |
-                             (target.trailing_slash ? unsigned{kRenameNewSlash} : 0);
-    return vfs_.ops().Rename(source.dir, source.name, target.dir, target.name, flags | slashes,
-                             *creds_);
-  });
-}
-
-Result<std::string> Task::Readlink(std::string_view path, int dir) {
-  if (path.empty() && dir != kAtFdCwd) {  // the link that is open itself
-    const FileRef file = TRY(fds_.Get(dir));
-    if (file->dentry().type() != FileType::kSymlink) return Err(Errno::kNoEnt);
-    return vfs_.ops().Readlink(file->path());
-  }
-  std::array<char, kPathMax> target;
-  size_t size = 0;
-  RcuOutcome outcome;
-  {
-    const base::RcuReadGuard guard(vfs_.rcu());
-    outcome = ReadlinkRcu(vfs_, ContextRcu(dir, path), path, target, size);
-  }
-  if (outcome == RcuOutcome::kFound) return std::string(target.data(), size);
-  if (outcome == RcuOutcome::kMissing) return Err(Errno::kNoEnt);
-  return RetryStale(
-      [&]() -> Result<std::string> { return vfs_.ops().Readlink(TRY(ResolveRef(dir, path, 0))); });
+  return RenameAt(kAtFdCwd, from, kAtFdCwd, to, flags);
 }
 
 Status Task::SetattrAt(std::string_view path, Follow follow, const SetAttr& attr) {
@@ -548,7 +487,7 @@ Status Task::Chmod(std::string_view path, Mode mode) {
 
 Status Task::Chown(std::string_view path, std::optional<Uid> uid, std::optional<Gid> gid,
                    Follow follow) {
-  return SetattrAt(path, follow, SetAttr{.uid = uid, .gid = gid});
+  return SetattrAt(path, follow, SetAttr{.uid = uid, .gid = gid, .drops_set_id = true});
 }
 
 Status Task::SetTimes(std::string_view path, const SetAttr& times, Follow follow) {
@@ -561,7 +500,7 @@ Status Task::SetTimes(std::string_view path, const SetAttr& times, Follow follow
 
 Status Task::Truncate(std::string_view path, uint64_t size) {
   if (size > INT64_MAX) return Err(Errno::kInval);
-  return SetattrAt(path, Follow::kYes, SetAttr{.size = size});
+  return SetattrAt(path, Follow::kYes, SetAttr{.size = size, .size_limit = file_size_limit()});
 }
 
 Status Task::Fchmod(int fd, Mode mode) {
@@ -574,8 +513,8 @@ Status Task::Fchmod(int fd, Mode mode) {
 Status Task::Fchown(int fd, std::optional<Uid> uid, std::optional<Gid> gid) {
   const FileRef file = TRY(fds_.Get(fd));
   if (file->path_only()) return Err(Errno::kBadF);
-  return RetryStale(
-      [&] { return vfs_.ops().Setattr(file->path(), SetAttr{.uid = uid, .gid = gid}, *creds_); });
+  const SetAttr change{.uid = uid, .gid = gid, .drops_set_id = true};
+  return RetryStale([&] { return vfs_.ops().Setattr(file->path(), change, *creds_); });
 }
 
 Result<StatFs> Task::Statfs(std::string_view path) {

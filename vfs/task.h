@@ -6,6 +6,9 @@
 // dies.
 #pragma once
 
+#include <array>
+#include <atomic>
+#include <ctime>
 #include <memory>
 #include <span>
 #include <string>
@@ -107,6 +110,7 @@ class FdTable {
   void DirRcu(int fd, RcuPath& dir) const;
   Status Close(int fd);
   Result<int> Dup(int fd, int lowest);
+  Result<int> DupTo(int fd, int to);  // what `to` was is closed; kBadF
   void CloseAll();
   size_t open_count() const;
 
@@ -122,6 +126,7 @@ class FdTable {
   static void PutInto(Slot& slot, File* file);
   static FileRef TakeOut(Slot& slot);
   Slots& GrowLocked(size_t size) DT_REQUIRES(mutex_);
+  Slot* GrowToLocked(int fd) DT_REQUIRES(mutex_);
   static Slot* At(const Slots* slots, int fd);  // null: beyond the array
   Slot* AtLocked(int fd) const DT_REQUIRES(mutex_) {
     return At(slots_.load(std::memory_order_relaxed), fd);
@@ -187,6 +192,31 @@ class Task {
   Status FlockNowait(int fd, int operation, Waiter* waiter);
   Status FcntlLockNowait(int fd, int command, struct flock& lock, Waiter* waiter);
 
+  // --- descriptors, continued (task_io.cc) ---
+  Result<int> Openat2(int dir, std::string_view path, const OpenHow& how);  // task_open.cc
+  Result<size_t> Readv(int fd, std::span<const std::span<std::byte>> out);
+  Result<size_t> Writev(int fd, std::span<const std::span<const std::byte>> in);
+  Result<size_t> Preadv(int fd, std::span<const std::span<std::byte>> out, uint64_t pos);
+  Result<size_t> Pwritev(int fd, std::span<const std::span<const std::byte>> in, uint64_t pos);
+  // Without a position: at the file's, which moves.
+  Result<size_t> CopyFileRange(int in, std::optional<uint64_t> in_pos, int out,
+                               std::optional<uint64_t> out_pos, size_t size, unsigned flags = 0);
+  Status Fallocate(int fd, int mode, int64_t offset, int64_t size);
+  // All is in memory: these check their descriptor.
+  Status Fdatasync(int fd) { return Fsync(fd); }
+  Status Syncfs(int fd);
+  void Sync() {}
+  Result<int> Dup2(int fd, int to);
+  Result<int> Dup3(int fd, int to, int flags);  // O_CLOEXEC means nothing: there is no exec
+  // fcntl: F_GETFL, and F_SETFL, which changes O_APPEND, O_NONBLOCK, O_DIRECT and O_NOATIME.
+  Result<OpenFlags> GetStatusFlags(int fd);
+  Status SetStatusFlags(int fd, OpenFlags flags);
+  Result<StatFs> Fstatfs(int fd);
+  // RLIMIT_FSIZE: files do not grow beyond it by this task (kFBig; a write ends there). An append
+  // through a loop (uring) does not ask.
+  uint64_t file_size_limit() const { return file_size_limit_.load(std::memory_order_relaxed); }
+  void SetFileSizeLimit(uint64_t bytes) { file_size_limit_.store(bytes); }
+
   // --- names. `dir`: kAtFdCwd or a descriptor that relative paths start from. ---
   Result<vfs::Stat> StatAt(int dir, std::string_view path, Follow follow);
   Result<vfs::Stat> Stat(std::string_view path) { return StatAt(kAtFdCwd, path, Follow::kYes); }
@@ -208,6 +238,82 @@ class Task {
   Status Fchmod(int fd, Mode mode);
   Status Fchown(int fd, std::optional<Uid> uid, std::optional<Gid> gid);
   Result<StatFs> Statfs(std::string_view path);
+
+  // --- names, as the *at calls have them: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH and what else each
+  // knows in `flags`, kInval for others (task_at.cc) ---
+  Result<vfs::Stat> StatAt(int dir, std::string_view path, int flags);
+  Status AccessAt(int dir, std::string_view path, unsigned want, int flags = 0);  // faccessat2
+  Status MkdirAt(int dir, std::string_view path, Mode mode) { return Mkdir(path, mode, dir); }
+  Status MknodAt(int dir, std::string_view path, Mode mode, DevId rdev) {
+    return Mknod(path, mode, rdev, dir);
+  }
+  Status UnlinkAt(int dir, std::string_view path, int flags);  // AT_REMOVEDIR
+  Status SymlinkAt(std::string_view target, int dir, std::string_view path) {
+    return Symlink(target, path, dir);
+  }
+  // AT_SYMLINK_FOLLOW; AT_EMPTY_PATH: what `old_dir` is open on, opened with the task's own
+  // credentials or Cap::kDacReadSearch, otherwise kNoEnt. A file of O_TMPFILE gets its name so.
+  Status LinkAt(int old_dir, std::string_view old_path, int new_dir, std::string_view new_path,
+                int flags = 0);
+  Status RenameAt(int old_dir, std::string_view from, int new_dir, std::string_view to,
+                  unsigned flags = 0);
+  // "" is the symlink that `dir` is open on (O_PATH | O_NOFOLLOW).
+  Result<std::string> ReadlinkAt(int dir, std::string_view path) { return Readlink(path, dir); }
+  Status ChmodAt(int dir, std::string_view path, Mode mode, int flags = 0);
+  Status ChownAt(int dir, std::string_view path, std::optional<Uid> uid, std::optional<Gid> gid,
+                 int flags = 0);
+  // Access and modification time, each with UTIME_NOW or UTIME_OMIT in tv_nsec or a time.
+  using TwoTimes = std::array<timespec, 2>;
+  Status UtimensAt(int dir, std::string_view path, const TwoTimes& times, int flags = 0);
+  Status Futimens(int fd, const TwoTimes& times);
+
+  // --- extended attributes (task_xattr.cc). L: of a symlink itself; F: of what is open. An empty
+  // `out` asks for the size; kRange: it does not fit. ---
+  Result<size_t> GetxattrAt(int dir, std::string_view path, std::string_view name,
+                            std::span<std::byte> out, int flags = 0);
+  Status SetxattrAt(int dir, std::string_view path, std::string_view name,
+                    std::span<const std::byte> value, int xattr_flags = 0, int flags = 0);
+  Result<size_t> ListxattrAt(int dir, std::string_view path, std::span<char> out, int flags = 0);
+  Status RemovexattrAt(int dir, std::string_view path, std::string_view name, int flags = 0);
+  Result<size_t> Getxattr(std::string_view path, std::string_view name, std::span<std::byte> out) {
+    return GetxattrAt(kAtFdCwd, path, name, out);
+  }
+  Result<size_t> Lgetxattr(std::string_view path, std::string_view name, std::span<std::byte> out) {
+    return GetxattrAt(kAtFdCwd, path, name, out, AT_SYMLINK_NOFOLLOW);
+  }
+  Result<size_t> Fgetxattr(int fd, std::string_view name, std::span<std::byte> out) {
+    return GetxattrAt(fd, "", name, out, AT_EMPTY_PATH);
+  }
+  Status Setxattr(std::string_view path, std::string_view name, std::span<const std::byte> value,
+                  int xattr_flags = 0) {
+    return SetxattrAt(kAtFdCwd, path, name, value, xattr_flags);
+  }
+  Status Lsetxattr(std::string_view path, std::string_view name, std::span<const std::byte> value,
+                   int xattr_flags = 0) {
+    return SetxattrAt(kAtFdCwd, path, name, value, xattr_flags, AT_SYMLINK_NOFOLLOW);
+  }
+  Status Fsetxattr(int fd, std::string_view name, std::span<const std::byte> value,
+                   int xattr_flags = 0) {
+    return SetxattrAt(fd, "", name, value, xattr_flags, AT_EMPTY_PATH);
+  }
+  Result<size_t> Listxattr(std::string_view path, std::span<char> out) {
+    return ListxattrAt(kAtFdCwd, path, out);
+  }
+  Result<size_t> Llistxattr(std::string_view path, std::span<char> out) {
+    return ListxattrAt(kAtFdCwd, path, out, AT_SYMLINK_NOFOLLOW);
+  }
+  Result<size_t> Flistxattr(int fd, std::span<char> out) {
+    return ListxattrAt(fd, "", out, AT_EMPTY_PATH);
+  }
+  Status Removexattr(std::string_view path, std::string_view name) {
+    return RemovexattrAt(kAtFdCwd, path, name);
+  }
+  Status Lremovexattr(std::string_view path, std::string_view name) {
+    return RemovexattrAt(kAtFdCwd, path, name, AT_SYMLINK_NOFOLLOW);
+  }
+  Status Fremovexattr(int fd, std::string_view name) {
+    return RemovexattrAt(fd, "", name, AT_EMPTY_PATH);
+  }
 
   // --- places ---
   Status Chdir(std::string_view path);
@@ -240,6 +346,10 @@ class Task {
   // open(O_WRONLY | flags), one write, close: how a control file is written.
   Status WriteFile(std::string_view path, std::string_view text,
                    OpenFlags flags = O_CREAT | O_TRUNC, Mode mode = 0666);
+  // A whole value, and all names in the order of the file system.
+  Result<std::string> ReadXattr(std::string_view path, std::string_view name,
+                                Follow follow = Follow::kYes);
+  Result<std::vector<std::string>> ListXattrs(std::string_view path, Follow follow = Follow::kYes);
   // Whole directory without "." and "..", in the directory's order.
   Result<std::vector<DirEntry>> ListDir(std::string_view path, int dir = kAtFdCwd);
 
@@ -260,7 +370,7 @@ class Task {
  private:
   Task(const Task& parent);
 
-  Result<WalkContext> Context(int dir, std::string_view path) const;
+  Result<WalkContext> Context(int dir, std::string_view path, unsigned walk = 0) const;
   RcuContext ContextRcu(int dir, std::string_view path) const;
   // The place of a path with flags of enum WalkFlags: in RCU mode if it can, or with references
   // only.
@@ -270,7 +380,18 @@ class Task {
   Result<Parent> ParentNowait(int dir, std::string_view path) const;
   Result<vfs::Stat> AttrsNowait(const Path& place) const;
   Status CheckNoSlash(const Parent& parent);
-  Result<FileRef> OpenOrCreate(int dir, std::string_view path, OpenFlags flags, Mode mode);
+  // What open and openat2 share once their flags are checked. `walk`: the scope, of enum WalkFlags.
+  Result<int> OpenWalking(int dir, std::string_view path, OpenFlags flags, Mode mode,
+                          unsigned walk);
+  Result<FileRef> OpenOrCreate(int dir, std::string_view path, OpenFlags flags, Mode mode,
+                               unsigned walk);
+  Result<FileRef> OpenTmpfile(int dir, std::string_view path, OpenFlags flags, Mode mode,
+                              unsigned walk);
+  // The place of an *at call; `flags` of AT_*.
+  Result<Path> PlaceAt(int dir, std::string_view path, int flags);
+  // Likewise, but kBadF for an O_PATH descriptor.
+  Result<Path> XattrPlace(int dir, std::string_view path, int flags);
+  Status SetTimesOf(const Path& place, const TwoTimes& times);
   Status SetattrAt(std::string_view path, Follow follow, const SetAttr& attr);
   Status FlockWait(int fd, int operation, FileLocks::Wait wait);
   Status FcntlLockWait(int fd, int command, struct flock& lock, FileLocks::Wait wait);
@@ -286,6 +407,7 @@ class Task {
   FsContext fs_;
   FdTable fds_;
   const int32_t pid_;
+  std::atomic<uint64_t> file_size_limit_ = kNoSizeLimit;
 };
 
 }  // namespace dentree::vfs

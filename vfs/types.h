@@ -21,9 +21,17 @@ using base::Result;
 using base::Status;
 
 // Limits. Each is what Linux answers with the errno beside it.
-inline constexpr size_t kNameMax = 255;   // bytes in one component       ENAMETOOLONG
-inline constexpr size_t kPathMax = 4096;  // bytes in a path with its NUL ENAMETOOLONG
-inline constexpr int kMaxSymlinks = 40;   // links followed in one walk   ELOOP
+inline constexpr size_t kNameMax = 255;               // bytes in one component       ENAMETOOLONG
+inline constexpr size_t kPathMax = 4096;              // bytes in a path with its NUL ENAMETOOLONG
+inline constexpr int kMaxSymlinks = 40;               // links followed in one walk   ELOOP
+inline constexpr size_t kXattrNameMax = 255;          // bytes in a name of an attribute  ERANGE
+inline constexpr size_t kXattrSizeMax = 65536;        // bytes in its value               E2BIG
+inline constexpr size_t kXattrListMax = 65536;        // bytes in a list of names         E2BIG
+inline constexpr size_t kIovMax = 1024;               // parts of a readv or writev       EINVAL
+inline constexpr size_t kMaxIoBytes = 0x7ffff000;     // one read or write moves no more
+inline constexpr uint64_t kMaxFileBytes = INT64_MAX;  // what off_t can say            EFBIG
+// RLIMIT_FSIZE where there is none.
+inline constexpr uint64_t kNoSizeLimit = UINT64_MAX;
 
 using Mode = uint16_t;  // type and permission bits, S_IF* | 07777
 using Uid = uint32_t;
@@ -91,6 +99,7 @@ struct StatFs {
   uint64_t blocks = 0, bfree = 0, bavail = 0;
   uint64_t files = 0, ffree = 0;
   uint32_t namelen = kNameMax;
+  uint32_t flags = 0;  // ST_*: those of the mount
 };
 
 // A change of attributes; what is not set stays. The VFS fills ctime.
@@ -101,12 +110,48 @@ struct SetAttr {
   std::optional<uint64_t> size = {};
   std::optional<int64_t> atime = {}, mtime = {}, ctime = {};
   bool times_are_now = false;  // utimensat with UTIME_NOW: a writer may do it, not only the owner
+  bool drops_set_id = false;   // chown, which takes set-id bits away even where no owner is given
+  uint64_t size_limit = kNoSizeLimit;  // RLIMIT_FSIZE: a file does not grow beyond it, kFBig
 };
 
 // Flags of open(2) with Linux's values; O_* constants of <fcntl.h> are used as they are.
 using OpenFlags = int;
 
 enum class Follow : uint8_t { kNo, kYes };
+
+// The argument of openat2(2).
+struct OpenHow {
+  uint64_t flags = 0;    // O_*
+  uint64_t mode = 0;     // only with O_CREAT or O_TMPFILE
+  uint64_t resolve = 0;  // ResolveFlags
+};
+enum ResolveFlags : uint64_t {  // values of <linux/openat2.h>
+  kResolveNoXdev = 0x01,
+  kResolveNoMagicLinks = 0x02,
+  kResolveNoSymlinks = 0x04,
+  kResolveBeneath = 0x08,
+  kResolveInRoot = 0x10,
+  kResolveCached = 0x20,
+};
+
+// setxattr flags, values of <sys/xattr.h>.
+enum XattrFlags : int { kXattrCreate = 1, kXattrReplace = 2 };
+inline constexpr std::string_view kXattrFileCaps = "security.capability";
+
+// fallocate modes, values of <linux/falloc.h>.
+enum FallocateModes : int { kFallocKeepSize = 1, kFallocPunchHole = 2 };
+
+// What chattr changes, by Task::Ioctl, where 64 bits stand for the pointer of ioctl(2):
+// kIocGetFlags answers with the flags, kIocSetFlags takes them as its argument. Values of
+// <linux/fs.h>.
+inline constexpr unsigned kIocGetFlags = 0x80086601;
+inline constexpr unsigned kIocSetFlags = 0x40086602;
+enum FileFlags : uint32_t {
+  kFlImmutable = 0x10,  // +i
+  kFlAppend = 0x20,     // +a
+  kFlNoDump = 0x40,     // +d
+  kFlNoAtime = 0x80,    // +A
+};
 
 // rename flags, values of renameat2(2).
 enum RenameFlags : unsigned {

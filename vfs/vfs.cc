@@ -24,6 +24,7 @@ Vfs::Vfs(const Options& options)
       dcache_(*this, memory_, rcu_),
       negatives_(dcache_, memory_, rcu_, options.negative_limit),
       files_(memory_, "filp"),
+      max_files_(options.max_files),
       locks_(memory_, rcu_, sync_points_, options.lock_limit),
       mounts_(*this, options.mount_limit, options.namespace_limit),
       ops_(*this) {}

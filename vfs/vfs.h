@@ -38,6 +38,17 @@
 
 namespace dentree::vfs {
 
+inline constexpr size_t kDefaultMaxFiles = size_t{1} << 20;
+
+struct FileStats {
+  base::Gauge open;
+  base::Counter refused;  // opens that found max_files open
+};
+inline constexpr auto kFileFields = base::Fields(
+    base::F<&FileStats::open>("open", "Open file descriptions", base::StatKind::kInstant),
+    base::F<&FileStats::refused>("refused", "Opens refused because too many files are open",
+                                 base::StatKind::kCumulative));
+
 class Vfs {
  public:
   struct Options {
@@ -46,8 +57,9 @@ class Vfs {
     size_t lock_limit = kDefaultLockLimit;          // advisory locks
     size_t mount_limit = kDefaultMountLimit;        // mounts in one namespace
     size_t namespace_limit = kDefaultNamespaceLimit;
-    base::Clock* clock = nullptr;  // null: the real one; must outlive the Vfs
-    uint64_t hash_seed = 0;        // 0: random
+    size_t max_files = kDefaultMaxFiles;  // open files; kNFile beyond, but for CAP_SYS_ADMIN
+    base::Clock* clock = nullptr;         // null: the real one; must outlive the Vfs
+    uint64_t hash_seed = 0;               // 0: random
   };
 
   static std::unique_ptr<Vfs> Create(const Options& options);
@@ -81,6 +93,9 @@ class Vfs {
 
   // Is there a super block whose file system may block (kSbMayBlock)?
   bool may_block() const { return may_block_.load(std::memory_order_relaxed) != 0; }
+  // Open file descriptions: how many there may be, and how that went.
+  size_t max_files() const { return max_files_; }
+  FileStats& file_stats() { return file_stats_; }
 
   // --- caches, as echo 1..3 > /proc/sys/vm/drop_caches ---
   void DropCaches();
@@ -117,6 +132,8 @@ class Vfs {
   std::atomic<DevId> next_dev_{1};
   std::atomic<int32_t> may_block_{0};  // super blocks
   mm::ObjectCache<File> files_;
+  const size_t max_files_;
+  FileStats file_stats_;
   FileLocks locks_;
   MountTree mounts_;
   base::Sharded<WalkStats> walk_stats_;

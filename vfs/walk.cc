@@ -113,6 +113,7 @@ class Walker {
     Components rest;
   };
 
+  const Path& Scope() const { return context_.scope ? context_.scope : context_.start; }
   Status Start(std::string_view path);
   Status WalkPrefix();
   bool AtEnd() const;
@@ -134,7 +135,8 @@ Status Walker::Start(std::string_view path) {
   if (path.find('\0') != path.npos) return base::Err(Errno::kInval);
   const bool absolute = path.starts_with('/');
   if (absolute && (flags_ & kWalkBeneath)) return base::Err(Errno::kXDev);
-  at = absolute && !(flags_ & kWalkInRoot) ? context_.root : context_.start;
+  at = context_.start;
+  if (absolute) at = flags_ & kWalkInRoot ? Scope() : context_.root;
   rest_ = Components(path);
   return {};
 }
@@ -190,7 +192,7 @@ Status Walker::Step(std::string_view name, Follow follow, bool is_last) {
 Status Walker::StepUp() {
   const bool at_root = at == context_.root;
   const bool scoped = flags_ & (kWalkBeneath | kWalkInRoot);
-  if (scoped && at == context_.start) {
+  if (scoped && at == Scope()) {
     return flags_ & kWalkBeneath ? Status(base::Err(Errno::kXDev)) : Status();
   }
   if (at_root) return {};
@@ -223,7 +225,9 @@ Status Walker::EnterLink(Path link, bool is_last) {
   const bool need_directory = is_last && trailing_slash;
   if (target.starts_with('/')) {
     if (flags_ & kWalkBeneath) return base::Err(Errno::kXDev);
-    at = flags_ & kWalkInRoot ? context_.start : context_.root;
+    Path top = flags_ & kWalkInRoot ? Scope() : context_.root;
+    if ((flags_ & kWalkNoXdev) && top.mount.get() != at.mount.get()) return base::Err(Errno::kXDev);
+    at = std::move(top);
   }
   waiting_.push_back({std::make_unique<const std::string>(std::move(target)), rest_});
   rest_ = Components(*waiting_.back().target);
@@ -302,7 +306,12 @@ Result<Parent> WalkParentOnce(Vfs& vfs, const WalkContext& context, std::string_
 
 Result<Path> Walk(Vfs& vfs, const WalkContext& context, std::string_view path, unsigned flags) {
   if (path.empty() && (flags & kWalkEmptyPath)) return context.start;
-  return RetryStale([&] { return WalkOnce(vfs, context, path, flags); });
+  Result<Path> found = RetryStale([&] { return WalkOnce(vfs, context, path, flags); });
+  // Linux leaves RCU mode to refuse, and may not here.
+  const bool refused =
+      !found && (found.error() == Errno::kNotDir || found.error() == Errno::kAccess);
+  if ((flags & kWalkCached) && refused) return base::Err(Errno::kAgain);
+  return found;
 }
 
 Result<Parent> WalkParent(Vfs& vfs, const WalkContext& context, std::string_view path,

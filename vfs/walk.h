@@ -24,6 +24,7 @@ struct WalkContext {
   Path root;
   Path start;
   const Creds& creds;
+  Path scope = {};  // what kWalkBeneath and kWalkInRoot do not leave; none: `start`
 };
 
 enum WalkFlags : unsigned {

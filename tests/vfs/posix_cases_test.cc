@@ -74,11 +74,24 @@ int Flags(std::string_view text) {
       {"RDONLY", O_RDONLY}, {"WRONLY", O_WRONLY},       {"RDWR", O_RDWR},
       {"CREAT", O_CREAT},   {"EXCL", O_EXCL},           {"TRUNC", O_TRUNC},
       {"APPEND", O_APPEND}, {"DIRECTORY", O_DIRECTORY}, {"NOFOLLOW", O_NOFOLLOW},
-      {"PATH", O_PATH},     {"NOATIME", O_NOATIME}};
+      {"PATH", O_PATH},     {"NOATIME", O_NOATIME},     {"TMPFILE", O_TMPFILE}};
   int flags = 0;
   for (const std::string_view word : base::Split(text, '|')) {
     const auto name = kNames.find(word);
     flags |= name != kNames.end() ? name->second : static_cast<int>(Number(std::string(word)));
+  }
+  return flags;
+}
+
+uint64_t ResolveFlagsOf(std::string_view text) {
+  static const std::map<std::string_view, uint64_t> kNames = {
+      {"NO_XDEV", kResolveNoXdev},         {"NO_MAGICLINKS", kResolveNoMagicLinks},
+      {"NO_SYMLINKS", kResolveNoSymlinks}, {"BENEATH", kResolveBeneath},
+      {"IN_ROOT", kResolveInRoot},         {"CACHED", kResolveCached}};
+  uint64_t flags = 0;
+  for (const std::string_view word : base::Split(text, '|')) {
+    const auto name = kNames.find(word);
+    flags |= name != kNames.end() ? name->second : Number(std::string(word), 0);
   }
   return flags;
 }
@@ -160,6 +173,21 @@ class PosixCase : public fixture::VfsTest, public testing::WithParamInterface<Ro
     const Mode mode = TRY(task().Fstat(fd)).mode;
     TRY(task().Close(fd));
     return std::string(TypeName(mode));
+  }
+  Answer Openat2AndTell(const Args& a) {
+    const OpenHow how{.flags = static_cast<unsigned>(Flags(a[1])),
+                      .mode = ModeArg(a, 3, 0),
+                      .resolve = ResolveFlagsOf(a[2])};
+    const int fd = TRY(task().Openat2(kAtFdCwd, a[0], how));
+    const Mode mode = TRY(task().Fstat(fd)).mode;
+    TRY(task().Close(fd));
+    return std::string(TypeName(mode));
+  }
+  Answer Setxattr(const Args& a) {
+    static const std::map<std::string_view, int> kFlags = {{"CREATE", kXattrCreate},
+                                                           {"REPLACE", kXattrReplace}};
+    const int flags = a.size() > 3 ? kFlags.at(a[3]) : 0;
+    return Quiet(task().Setxattr(a[0], a[1], std::as_bytes(std::span(a[2])), flags));
   }
   Answer Hold(const Args& a) {
     held_[a[0]] = TRY(task().Open(a[1], Flags(a[2]), 0644));
@@ -253,6 +281,9 @@ const std::map<std::string, PosixCase::Handler> PosixCase::kHandlers = {
     // "follow" was recorded by way of link(2), which does not follow.
     {"link", {[](PosixCase& t, const Args& a) { return Quiet(t.task().Link(a[0], a[1])); }}},
     {"unlink", {[](PosixCase& t, const Args& a) { return Quiet(t.task().Unlink(a[0])); }}},
+    {"setxattr", {&PosixCase::Setxattr}},
+    {"removexattr",
+     {[](PosixCase& t, const Args& a) { return Quiet(t.task().Removexattr(a[0], a[1])); }}},
     {"rmdir", {[](PosixCase& t, const Args& a) { return Quiet(t.task().Rmdir(a[0])); }}},
     {"rename", {[](PosixCase& t, const Args& a) {
        return Quiet(t.task().Rename(a[0], a[1], a.size() > 2 ? RenameFlagsOf(a[2]) : 0));
@@ -280,6 +311,9 @@ const std::map<std::string, PosixCase::Handler> PosixCase::kHandlers = {
     {"as", {&PosixCase::As}},
     {"hold", {&PosixCase::Hold}},
     {"open", {[](PosixCase& t, const Args& a) { return t.OpenAndTell(kAtFdCwd, a); }, true}},
+    {"openat2", {&PosixCase::Openat2AndTell, true}},
+    {"getxattr",
+     {[](PosixCase& t, const Args& a) { return t.task().ReadXattr(a[0], a[1]); }, true}},
     {"fopenat",
      {[](PosixCase& t, const Args& a) {
         return t.OpenAndTell(t.Held(a[0]), {a.begin() + 1, a.end()});

@@ -1,0 +1,119 @@
+// Task: open and openat2.
+#include "vfs/task.h"
+
+#include <utility>
+
+#include "vfs/vfs.h"
+#include "vfs/walk_internal.h"
+
+namespace dentree::vfs {
+
+using base::Err;
+
+namespace {
+
+constexpr uint64_t kTmpfileBit = O_TMPFILE & ~O_DIRECTORY;
+constexpr uint64_t kLargeFile = 0100000;  // the C library's is 0 where it is the rule
+constexpr uint64_t kPathFlags = O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC;
+constexpr uint64_t kOpenFlags = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND |
+                                O_NONBLOCK | O_SYNC | O_DSYNC | O_ASYNC | O_DIRECT | kLargeFile |
+                                O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH |
+                                kTmpfileBit;
+constexpr uint64_t kResolveFlags = kResolveNoXdev | kResolveNoMagicLinks | kResolveNoSymlinks |
+                                   kResolveBeneath | kResolveInRoot | kResolveCached;
+constexpr unsigned kResolveShift = 8;
+static_assert(kWalkNoXdev == kResolveNoXdev << kResolveShift);
+static_assert(kWalkCached == kResolveCached << kResolveShift);
+
+bool MayCreate(uint64_t flags) { return flags & (O_CREAT | kTmpfileBit); }
+
+// What does not go together, whichever call asks for it.
+Status CheckFlags(uint64_t flags) {
+  constexpr uint64_t kBoth = O_CREAT | O_DIRECTORY;
+  if ((flags & kBoth) == kBoth) return Err(Errno::kInval);
+  if (flags & kTmpfileBit) {
+    const bool writes = (flags & O_ACCMODE) != O_RDONLY;
+    if (!(flags & O_DIRECTORY) || !writes) return Err(Errno::kInval);
+  }
+  if ((flags & O_PATH) && (flags & ~kPathFlags)) return Err(Errno::kInval);
+  return {};
+}
+
+Status CheckHow(const OpenHow& how) {
+  if ((how.flags & ~kOpenFlags) || (how.resolve & ~kResolveFlags)) return Err(Errno::kInval);
+  constexpr uint64_t kScopes = kResolveBeneath | kResolveInRoot;
+  if ((how.resolve & kScopes) == kScopes) return Err(Errno::kInval);
+  if (how.mode & ~(MayCreate(how.flags) ? uint64_t{07777} : 0)) return Err(Errno::kInval);
+  TRY(CheckFlags(how.flags));
+  const bool changes = how.flags & (O_TRUNC | O_CREAT | kTmpfileBit);
+  if ((how.resolve & kResolveCached) && changes) return Err(Errno::kAgain);
+  return {};
+}
+
+}  // namespace
+
+Result<int> Task::OpenAt(int dir, std::string_view path, OpenFlags flags, Mode mode) {
+  // What open(2) does not know it does not see.
+  const auto known = static_cast<OpenFlags>(kOpenFlags & (flags & O_PATH ? kPathFlags : ~0ul));
+  TRY(CheckFlags(static_cast<uint64_t>(flags & known)));
+  return OpenWalking(dir, path, flags & known, mode & 07777, 0);
+}
+
+Result<int> Task::Openat2(int dir, std::string_view path, const OpenHow& how) {
+  TRY(CheckHow(how));
+  return OpenWalking(dir, path, static_cast<OpenFlags>(how.flags), static_cast<Mode>(how.mode),
+                     static_cast<unsigned>(how.resolve << kResolveShift));
+}
+
+Result<int> Task::OpenWalking(int dir, std::string_view path, OpenFlags flags, Mode mode,
+                              unsigned walk) {
+  FdTable::Room room = TRY(fds_.Reserve());
+  const auto open_once = [&]() -> Result<FileRef> {
+    if (static_cast<uint64_t>(flags) & kTmpfileBit) {
+      return OpenTmpfile(dir, path, flags, mode, walk);
+    }
+    if (flags & O_CREAT) return OpenOrCreate(dir, path, flags, mode, walk);
+    unsigned how = walk | (flags & O_NOFOLLOW ? 0 : unsigned{kWalkFollow});
+    if (flags & O_DIRECTORY) how |= kWalkDirectory;
+    const Path place = TRY(ResolveAt(dir, path, how));
+    return vfs_.ops().Open(place, flags, creds_);
+  };
+  FileRef file = TRY(RetryStale(open_once));
+  return fds_.Install(std::move(file), std::move(room));
+}
+
+// open with O_CREAT: the last component may be missing, or a symlink to what is missing.
+Result<FileRef> Task::OpenOrCreate(int dir, std::string_view path, OpenFlags flags, Mode mode,
+                                   unsigned walk) {
+  mode &= static_cast<Mode>(~fs_.umask());
+  WalkContext context = TRY(Context(dir, path, walk));
+  context.scope = context.start;
+  std::string target(path);
+  for (int links = 0; links <= kMaxSymlinks; ++links) {
+    const Parent parent = TRY(WalkParent(vfs_, context, target, walk));
+    if (parent.kind != Parent::Last::kNormal) {
+      return Err(flags & O_EXCL ? Errno::kExist : Errno::kIsDir);
+    }
+    if (parent.trailing_slash) return Err(Errno::kIsDir);
+    Ops::OpenAt opened =
+        TRY(vfs_.ops().OpenCreate(parent.dir, parent.name, flags, mode, creds_, walk));
+    if (opened.file != nullptr) return std::move(opened.file);
+    if ((flags & O_NOFOLLOW) || (walk & kWalkNoSymlinks)) return Err(Errno::kLoop);
+    if (opened.link.mount->Has(MS_NOSYMFOLLOW)) return Err(Errno::kLoop);
+    target = TRY(vfs_.ops().Readlink(opened.link));
+    const Path& top = walk & kWalkInRoot ? context.scope : context.root;
+    const bool leaves = target.starts_with('/') && top.mount.get() != parent.dir.mount.get();
+    if ((walk & kWalkNoXdev) && leaves) return Err(Errno::kXDev);
+    context.start = parent.dir;
+  }
+  return Err(Errno::kLoop);
+}
+
+Result<FileRef> Task::OpenTmpfile(int dir, std::string_view path, OpenFlags flags, Mode mode,
+                                  unsigned walk) {
+  walk |= kWalkDirectory | (flags & O_NOFOLLOW ? 0 : unsigned{kWalkFollow});
+  const Path place = TRY(ResolveAt(dir, path, walk));
+  return vfs_.ops().Tmpfile(place, flags, mode & static_cast<Mode>(~fs_.umask()), creds_);
+}
+
+}  // namespace dentree::vfs
