@@ -1,5 +1,8 @@
 #include "ramfs/super_internal.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstring>
 
 #include "absl/strings/str_format.h"
@@ -45,6 +48,14 @@ void SymlinkTarget::Retire(base::RcuDomain& rcu, SymlinkTarget* target) {
       Bytes(target->size_));
 }
 
+uint64_t SizeLimit::PagesIn(const mm::Memory& memory) const {
+  if (percent == 0) return pages;
+  const uint64_t all = memory.limit() != mm::Memory::kNoLimit
+                           ? memory.limit() / kPageBytes
+                           : static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES));
+  return std::max<uint64_t>(1, (all * percent + 99) / 100);
+}
+
 RamfsSuper::RamfsSuper(vfs::Vfs& vfs, const vfs::FileSystemType& type, const Settings& settings)
     : SuperBlock(vfs, {.type = &type, .magic = kMagic, .flags = kFlags}),
       settings_(settings),
@@ -53,7 +64,7 @@ RamfsSuper::RamfsSuper(vfs::Vfs& vfs, const vfs::FileSystemType& type, const Set
       contents_(vfs.memory(), "ramfs_file"),
       holders_(vfs.memory(), "ramfs_special"),
       xattrs_(vfs.memory(), "ramfs_xattrs") {
-  pages_.quota().SetMax(settings.max_pages.value_or(0));
+  pages_.quota().SetMax(settings.size.value_or(SizeLimit()).PagesIn(vfs.memory()));
   inode_space_.SetMax(settings.max_inodes.value_or(0) * kInodeSpace);
 }
 
@@ -99,7 +110,8 @@ Result<Content*> RamfsSuper::MakeContent(Inode& inode) {
 
 Status RamfsSuper::Resize(const Settings& settings) {
   const uint64_t old_max_pages = pages_.quota().max();
-  if (!pages_.quota().SetMax(settings.max_pages.value_or(old_max_pages))) return Err(Errno::kInval);
+  const uint64_t max_pages = settings.size ? settings.size->PagesIn(memory()) : old_max_pages;
+  if (!pages_.quota().SetMax(max_pages)) return Err(Errno::kInval);
   const uint64_t max_inodes = settings.max_inodes.value_or(inode_space_.max() / kInodeSpace);
   if (!inode_space_.SetMax(max_inodes * kInodeSpace)) {
     pages_.quota().SetMax(old_max_pages);

@@ -18,12 +18,21 @@
 
 namespace dentree::ramfs {
 
+// size= or nr_blocks=: pages, or so many percent of the memory.
+struct SizeLimit {
+  uint64_t pages = 0;
+  uint64_t percent = 0;
+
+  // In pages, for a Vfs with this memory (the machine's, if it has no limit).
+  uint64_t PagesIn(const mm::Memory& memory) const;
+};
+
 // What the options of a mount or a remount say; not set: not given.
 struct Settings {
   std::optional<vfs::Mode> mode;
   std::optional<vfs::Uid> uid;
   std::optional<vfs::Gid> gid;
-  std::optional<uint64_t> max_pages;
+  std::optional<SizeLimit> size;
   std::optional<uint64_t> max_inodes;
 };
 

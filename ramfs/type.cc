@@ -14,24 +14,50 @@ using vfs::Status;
 namespace {
 
 constexpr vfs::Mode kDefaultMode = 0755;
+// Of the memory: more than this is a mistake.
+constexpr uint64_t kMaxPercent = 1'000'000;
 
-// "64k": a number and perhaps one of k, m, g.
+// A number as C writes it (0x10, 020, 16) and perhaps one of k, m, g, t, p, e.
 Result<uint64_t> ParseAmount(std::string_view text) {
   unsigned shift = 0;
-  const size_t suffix =
-      text.empty() ? std::string_view::npos : std::string_view("kmg").find(text.back() | 0x20);
-  if (suffix != std::string_view::npos) {
+  const bool hex = text.starts_with("0x") || text.starts_with("0X");
+  const size_t suffix = text.empty() || (hex && text.size() < 3)
+                            ? std::string_view::npos
+                            : std::string_view("kmgtpe").find(text.back() | 0x20);
+  // In a hexadecimal number an e is a digit.
+  const bool digit = hex && (text.back() | 0x20) == 'e';
+  if (suffix != std::string_view::npos && !digit) {
     shift = 10 * (static_cast<unsigned>(suffix) + 1);
     text.remove_suffix(1);
   }
-  const uint64_t number = TRY(base::ParseU64(text));
+  if (hex) text.remove_prefix(2);
+  const int octal_or_decimal = text.size() > 1 && text.starts_with('0') ? 8 : 10;
+  const uint64_t number = TRY(base::ParseU64(text, hex ? 16 : octal_or_decimal));
   if (number > std::numeric_limits<uint64_t>::max() >> shift) return Err(Errno::kRange);
   return number << shift;
 }
 
-Result<uint64_t> ParsePages(std::string_view text) {
+Result<SizeLimit> ParseSize(std::string_view text) {
+  if (text.ends_with('%')) {
+    text.remove_suffix(1);
+    const uint64_t percent = TRY(ParseAmount(text));
+    if (percent > kMaxPercent) return Err(Errno::kRange);
+    return SizeLimit{.percent = percent};
+  }
   const uint64_t bytes = TRY(ParseAmount(text));
-  return bytes / kPageBytes + (bytes % kPageBytes != 0 ? 1 : 0);
+  return SizeLimit{.pages = bytes / kPageBytes + (bytes % kPageBytes != 0 ? 1 : 0)};
+}
+
+Result<SizeLimit> ParseBlocks(std::string_view text) {
+  const uint64_t pages = TRY(ParseAmount(text));
+  if (pages > std::numeric_limits<uint64_t>::max() / kPageBytes) return Err(Errno::kRange);
+  return SizeLimit{.pages = pages};
+}
+
+Result<uint64_t> ParseInodes(std::string_view text) {
+  const uint64_t inodes = TRY(ParseAmount(text));
+  if (inodes > std::numeric_limits<uint64_t>::max() / kInodeSpace) return Err(Errno::kRange);
+  return inodes;
 }
 
 template <class T>
@@ -46,7 +72,11 @@ Result<uint32_t> ParseId(std::string_view text) {
   return ParseUpTo<uint32_t>(text, std::numeric_limits<uint32_t>::max() - 1, 10);
 }
 
-Result<vfs::Mode> ParseMode(std::string_view text) { return ParseUpTo<vfs::Mode>(text, 07777, 8); }
+// What is beyond permission bits does not count.
+Result<vfs::Mode> ParseMode(std::string_view text) {
+  const auto bits = TRY(ParseUpTo<uint32_t>(text, std::numeric_limits<uint32_t>::max(), 8));
+  return static_cast<vfs::Mode>(bits & 07777);
+}
 
 class RamfsContext final : public vfs::MountContext {
  public:
@@ -56,8 +86,9 @@ class RamfsContext final : public vfs::MountContext {
     if (key == "mode") return Set(settings_.mode, key, value, ParseMode);
     if (key == "uid") return Set(settings_.uid, key, value, ParseId);
     if (key == "gid") return Set(settings_.gid, key, value, ParseId);
-    if (key == "size") return Set(settings_.max_pages, key, value, ParsePages);
-    if (key == "nr_inodes") return Set(settings_.max_inodes, key, value, ParseAmount);
+    if (key == "size") return Set(settings_.size, key, value, ParseSize);
+    if (key == "nr_blocks") return Set(settings_.size, key, value, ParseBlocks);
+    if (key == "nr_inodes") return Set(settings_.max_inodes, key, value, ParseInodes);
     return MountContext::ParseOption(key, value);
   }
 

@@ -53,10 +53,52 @@ TEST_F(MountOptions, SizesHaveSuffixesAndAreRoundedUpToPages) {
   }
 }
 
+TEST_F(MountOptions, AmountsAreWrittenAsInC) {
+  const std::pair<const char*, uint64_t> cases[] = {{"size=0x3000", 3},
+                                                    {"size=010k", 2},
+                                                    {"size=1t", 1u << 28},
+                                                    {"nr_blocks=7", 7},
+                                                    {"nr_blocks=5,size=4k", 1}};
+  for (const auto& [option, blocks] : cases) {
+    ASSERT_OK(Mount(option));
+    EXPECT_EQ(task().Statfs("/m")->blocks, blocks) << option;
+    ASSERT_OK(task().Umount("/m"));
+  }
+}
+
+TEST_F(MountOptions, APercentageIsOfTheMachinesMemoryWithoutALimit) {
+  ASSERT_OK(Mount("size=100%"));
+  const uint64_t all = task().Statfs("/m")->blocks;
+  ASSERT_OK(task().Umount("/m"));
+  ASSERT_OK(Mount("size=50%"));
+  EXPECT_EQ(task().Statfs("/m")->blocks, (all + 1) / 2);
+  ASSERT_OK(task().Umount("/m"));
+  EXPECT_THAT(Mount("nr_inodes=10%"), FailsWith(Errno::kInval));
+}
+
+class MountOptionsWithLimit : public fixture::VfsTest {
+ protected:
+  MountOptionsWithLimit() : VfsTest({.memory_limit = size_t{64} << 20}) {
+    fs().Make({fixture::Dir("/m")});
+  }
+};
+
+TEST_F(MountOptionsWithLimit, APercentageIsOfTheLimit) {
+  ASSERT_OK(task().Mount("none", "/m", "ramfs", "size=25%"));
+  EXPECT_EQ(task().Statfs("/m")->blocks, 4096u);
+  ASSERT_OK(task().Umount("/m"));
+}
+
+TEST_F(MountOptions, AModeIsItsPermissionBits) {
+  ASSERT_OK(Mount("mode=12345"));
+  EXPECT_EQ(task().Stat("/m")->mode, S_IFDIR | 02345);
+  ASSERT_OK(task().Umount("/m"));
+}
+
 TEST_F(MountOptions, ThatMakeNoSenseAreRefusedByName) {
   for (const char* option :
-       {"mode=8", "mode=", "mode=10000", "mode=-1", "uid=x", "uid=4294967295", "gid=4294967296",
-        "size=k", "size=1x", "size=99999999999g", "nr_inodes=-1", "nonsense", "nonsense=1"}) {
+       {"mode=8", "mode=", "mode=-1", "uid=x", "uid=4294967295", "gid=4294967296", "size=k",
+        "size=1x", "size=99999999999g", "nr_inodes=-1", "nonsense", "nonsense=1"}) {
     EXPECT_THAT(Mount(option), FailsWith(Errno::kInval)) << option;
     const auto context = vfs().FindType("ramfs")->NewContext();
     EXPECT_THAT(context->ParseAll(option), FailsWith(Errno::kInval));
