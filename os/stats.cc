@@ -67,6 +67,7 @@ Status Statistics::BuildVfs() {
   in.mount = TRY(in.top.Add("mount", Values<vfs::kMountFields>(vfs_.mounts().stats())));
   in.negative = TRY(in.top.Add("negative", Values<vfs::kNegativeFields>(vfs_.negatives().stats())));
   in.locks = TRY(in.top.Add("locks", Values<vfs::kLockFields>(vfs_.locks().stats())));
+  in.notify = TRY(in.top.Add("notify", Values<vfs::kNotifyFields>(vfs_.notify().stats())));
   in.walk = TRY(in.top.Add("walk", Values<vfs::kWalkFields>(vfs_.walk_stats())));
   return {};
 }

@@ -105,7 +105,7 @@ class Statistics {
   // From the last to the first they go: what stands in another before that.
   std::unique_ptr<statsfs::Statsfs> statsfs_;
   struct {
-    statsfs::Source top, dcache, file_table, icache, locks, mount, negative, walk;
+    statsfs::Source top, dcache, file_table, icache, locks, mount, negative, notify, walk;
   } vfs_sources_;
   struct {
     statsfs::Source top, caches, shrinkers;

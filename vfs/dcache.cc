@@ -411,7 +411,10 @@ Dentry* Dcache::Dispose(Dentry* dead) {
   FreeExternal(external);
   cache_.Free(dead);
   stats_.Add<&DcacheStats::freed>();
-  if (inode != nullptr) Inode::Put(inode);
+  if (inode != nullptr) {
+    vfs_.notify().OnLetGo(*inode);
+    Inode::Put(inode);
+  }
   return parent;
 }
 

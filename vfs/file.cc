@@ -1,6 +1,7 @@
 #include "vfs/file.h"
 
 #include <poll.h>
+#include <sys/inotify.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +18,9 @@ File::File(Path path, OpenFlags flags, CredsRef creds)
 void File::Put(File* file) {
   if (file->refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   Vfs& vfs = file->path_.vfs();
+  if (file->ops_ != nullptr) {
+    vfs.notify().OnFile(*file, file->writable() ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
+  }
   vfs.locks().Release(*file);
   if (file->ops_ != nullptr) file->ops_->Release(*file);
   file->path_.vfs().file_stats().open.Sub(1);
@@ -40,7 +44,10 @@ Status StripPrivileges(const File& file) {
   base::WriteLock lock(inode.sem());
   DropFileCaps(inode);
   if (lost == 0) return {};
-  return inode.ops().Setattr(inode, SetAttr{.mode = static_cast<Mode>(attr.mode & 07777 & ~lost)});
+  const SetAttr change{.mode = static_cast<Mode>(attr.mode & 07777 & ~lost)};
+  TRY(inode.ops().Setattr(inode, change));
+  inode.vfs().notify().OnSetattr(file.dentry(), change);
+  return {};
 }
 
 template <class Bytes>
@@ -56,6 +63,12 @@ size_t TotalOf(std::span<const Bytes> parts) {
 Status CheckRange(uint64_t pos, size_t size) {
   if (pos > kMaxFileBytes || size > kMaxFileBytes - pos) return base::Err(Errno::kInval);
   return {};
+}
+
+// Tells of a transfer that moved something.
+Result<size_t> Told(const File& file, uint32_t event, Result<size_t> moved) {
+  if (moved && *moved > 0) file.path().vfs().notify().OnFile(file, event);
+  return moved;
 }
 
 }  // namespace
@@ -89,23 +102,23 @@ Result<size_t> File::Write(std::span<const std::byte> in) {
 
 Result<size_t> File::Pread(std::span<std::byte> out, uint64_t pos) {
   TRY(MayRead(pos, out.size()));
-  return ops_->Read(*this, out, pos);
+  return Told(*this, IN_ACCESS, ops_->Read(*this, out, pos));
 }
 
 Result<size_t> File::Pwrite(std::span<const std::byte> in, uint64_t pos) {
   TRY(MayWrite(pos, in.size()));
-  return ops_->Write(*this, in, pos);
+  return Told(*this, IN_MODIFY, ops_->Write(*this, in, pos));
 }
 
 Result<size_t> File::ReadNowait(std::span<std::byte> out, std::optional<uint64_t> pos,
                                 Waiter* waiter) {
   if (pos) {
     TRY(MayRead(*pos, out.size()));
-    return ops_->ReadNowait(*this, out, *pos, waiter);
+    return Told(*this, IN_ACCESS, ops_->ReadNowait(*this, out, *pos, waiter));
   }
   base::MutexLock lock(pos_mutex_);
   TRY(MayRead(pos_, out.size()));
-  const size_t n = TRY(ops_->ReadNowait(*this, out, pos_, waiter));
+  const size_t n = TRY(Told(*this, IN_ACCESS, ops_->ReadNowait(*this, out, pos_, waiter)));
   pos_ += n;
   return n;
 }
@@ -114,11 +127,11 @@ Result<size_t> File::WriteNowait(std::span<const std::byte> in, std::optional<ui
                                  Waiter* waiter) {
   if (pos) {
     TRY(MayWrite(*pos, in.size()));
-    return ops_->WriteNowait(*this, in, *pos, waiter);
+    return Told(*this, IN_MODIFY, ops_->WriteNowait(*this, in, *pos, waiter));
   }
   base::MutexLock lock(pos_mutex_);
   TRY(MayWrite(pos_, in.size()));
-  const size_t n = TRY(ops_->WriteNowait(*this, in, pos_, waiter));
+  const size_t n = TRY(Told(*this, IN_MODIFY, ops_->WriteNowait(*this, in, pos_, waiter)));
   pos_ = AfterWrite(pos_, n);
   return n;
 }
@@ -142,19 +155,22 @@ Status File::Readdir(DirSink& sink) {
   base::MutexLock lock(pos_mutex_);
   if (inode().dead()) return base::Err(Errno::kNoEnt);
   pos_ = static_cast<uint64_t>(TRY(ops_->Iterate(*this, static_cast<int64_t>(pos_), sink)));
+  path_.vfs().notify().OnFile(*this, IN_ACCESS);
   return {};
 }
 
 Result<size_t> File::ReadVecAt(std::span<const std::span<std::byte>> out, uint64_t pos) {
   TRY(MayRead(pos, TotalOf(out)));
-  return out.size() == 1 ? ops_->Read(*this, out[0], pos) : ops_->ReadVec(*this, out, pos);
+  return Told(*this, IN_ACCESS,
+              out.size() == 1 ? ops_->Read(*this, out[0], pos) : ops_->ReadVec(*this, out, pos));
 }
 
 Result<size_t> File::WriteVecAt(std::span<const std::span<const std::byte>> in, uint64_t pos,
                                 uint64_t limit) {
   TRY(MayWrite(pos, TotalOf(in)));
   const bool plain = in.size() == 1 && limit == kNoSizeLimit;
-  return plain ? ops_->Write(*this, in[0], pos) : ops_->WriteVec(*this, in, pos, limit);
+  return Told(*this, IN_MODIFY,
+              plain ? ops_->Write(*this, in[0], pos) : ops_->WriteVec(*this, in, pos, limit));
 }
 
 Result<size_t> File::ReadVec(std::span<const std::span<std::byte>> out,
@@ -194,6 +210,7 @@ Status File::Fallocate(int mode, int64_t offset, int64_t size, uint64_t limit) {
   if (end > kMaxFileBytes) return base::Err(Errno::kFBig);
   if (!punch && end > limit && end > inode().size()) return base::Err(Errno::kFBig);
   TRY(ops_->Fallocate(*this, mode, static_cast<uint64_t>(offset), static_cast<uint64_t>(size)));
+  path_.vfs().notify().OnFile(*this, IN_MODIFY);
   return StripPrivileges(*this);
 }
 
@@ -266,7 +283,9 @@ Status File::Truncate(uint64_t size, uint64_t limit) {
   if (inode().flags() & kInodeAppend) return base::Err(Errno::kPerm);
   if (size > limit && size > inode().size()) return base::Err(Errno::kFBig);
   TRY(StripPrivileges(*this));
-  return ops_->Truncate(*this, size);
+  TRY(ops_->Truncate(*this, size));
+  path_.vfs().notify().OnDentry(dentry(), IN_MODIFY);
+  return {};
 }
 
 PollEvents File::Poll() { return path_only() ? POLLNVAL : ops_->Poll(*this); }

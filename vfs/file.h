@@ -40,6 +40,7 @@ class File {
     return pos_;
   }
 
+  const FileOps* ops() const { return ops_; }  // null: O_PATH
   // The file system's own data, from FileOps::Open to FileOps::Release.
   void* private_data() const { return private_; }
   void set_private_data(void* data) { private_ = data; }
@@ -90,6 +91,7 @@ class File {
   static void Put(File* file);
 
  private:
+  friend class AnonFs;
   friend class Ops;
 
   static constexpr OpenFlags kCanRead = O_RDONLY + 1, kCanWrite = O_WRONLY + 1;

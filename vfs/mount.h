@@ -202,6 +202,9 @@ class MountTree {
   // namespace's, or a directory and none; kLoop: into itself.
   Status Move(MountNamespace& ns, const Path& from, const Path& at);
 
+  // A super block from its root on, attached nowhere: for files that no path leads to. kNoMem.
+  Result<MountRef> NewDetached(SuperRef sb);
+
   // --- unmounting ---
 
   // Detaches the mount that `root` is the root of. kInval: not a mount's root, or the namespace's;

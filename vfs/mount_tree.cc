@@ -75,6 +75,14 @@ Result<Mount*> MountTree::New(SuperBlock& sb, Dentry& root, MountFlags flags,
   return mount;
 }
 
+Result<MountRef> MountTree::NewDetached(SuperRef sb) {
+  base::MutexLock lock(mutex_);
+  MountList made;
+  Mount* const mount = TRY(New(*sb, sb->root(), 0, "none", made));
+  made.Remove(*mount);
+  return MountRef::Adopt(mount);
+}
+
 // The mount after `at` in the tree below `top`, parents first.
 Mount* MountTree::NextIn(Mount& at, const Mount& top, Into children) {
   if (children == Into::kYes && !at.children_.empty()) return &at.children_.front();

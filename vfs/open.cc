@@ -1,4 +1,6 @@
 // Opening, and creating by opening.
+#include <sys/inotify.h>
+
 #include <utility>
 
 #include "vfs/ops.h"
@@ -65,6 +67,7 @@ Result<FileRef> Ops::OpenChecked(const Path& path, OpenFlags flags, CredsRef cre
   file->holds_writer_ = writes;
   TRY(ops->Open(*file));
   file->ops_ = ops;  // from here on Release is due
+  vfs_.notify().OnFile(*file, IN_OPEN);
   return ref;
 }
 
@@ -75,6 +78,7 @@ Result<FileRef> Ops::Open(const Path& path, OpenFlags flags, CredsRef creds) {
   FileRef file = TRY(OpenChecked(path, flags, std::move(creds)));
   if ((flags & O_TRUNC) && path.dentry->type() == FileType::kRegular) {
     TRY(file->ops_->Truncate(*file, 0));
+    vfs_.notify().OnDentry(*path.dentry, IN_MODIFY);
   }
   return file;
 }

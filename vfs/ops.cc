@@ -61,7 +61,9 @@ CreateArgs Ops::OwnedBy(const Path& dir, Mode mode, const Creds& creds) {
 Result<DentryRef> Ops::CreateLocked(const Path& dir, const Name& name, const CreateArgs& args) {
   Dcache::New fresh = TRY(vfs_.dcache().Alloc(*dir.dentry, name));
   InodeRef inode = TRY(dir.inode().ops().Create(dir.inode(), *fresh, args));
-  return vfs_.dcache().Add(std::move(fresh), name, std::move(inode));
+  DentryRef made = vfs_.dcache().Add(std::move(fresh), name, std::move(inode));
+  vfs_.notify().OnCreate(dir.inode(), *made, name.text());
+  return made;
 }
 
 namespace {
@@ -127,7 +129,9 @@ Result<Path> Ops::Link(const Path& target, const Path& dir, std::string_view nam
   Dcache::New fresh = TRY(vfs_.dcache().Alloc(*dir.dentry, hashed));
   TRY(dir.inode().ops().Link(dir.inode(), *fresh, inode));
   Inode::Update(inode).ClearFlag(kInodeLinkable);
-  return Path{dir.mount, vfs_.dcache().Add(std::move(fresh), hashed, InodeRef::Share(&inode))};
+  DentryRef made = vfs_.dcache().Add(std::move(fresh), hashed, InodeRef::Share(&inode));
+  vfs_.notify().OnLink(dir.inode(), inode, name);
+  return Path{dir.mount, std::move(made)};
 }
 
 // --- removing ------------------------------------------------------------------------------------
@@ -147,6 +151,7 @@ Status Ops::Unlink(const Path& dir, std::string_view name, const Creds& creds) {
   mounted.From(*victim);
   SYNC_POINT(vfs_.sync_points(), "ops:unlink:done");
   vfs_.dcache().Delete(*victim);
+  vfs_.notify().OnDelete(dir.inode(), *victim, name);
   if (!dir.inode().sb().Has(kSbAuthoritative)) {
     vfs_.dcache().AddNegative(*dir.dentry, hashed, vfs_.clock().MonotonicNs());
   }
@@ -178,6 +183,7 @@ Status Ops::Rmdir(const Path& dir, std::string_view name, const Creds& creds) {
     TRY(dir.inode().ops().Rmdir(dir.inode(), *victim));
     Inode::Update(victim->inode()).SetFlag(kInodeDead);
     vfs_.dcache().Delete(*victim);
+    vfs_.notify().OnDelete(dir.inode(), *victim, name);
     if (!dir.inode().sb().Has(kSbAuthoritative)) {
       vfs_.dcache().AddNegative(*dir.dentry, hashed, vfs_.clock().MonotonicNs());
     }
@@ -264,6 +270,7 @@ Status Ops::Setattr(const Path& path, const SetAttr& attr, const Creds& creds) {
   TRY(inode.ops().Setattr(inode, change));
   const bool chowns = change.uid || change.gid || change.drops_set_id;
   if (change.size || (chowns && !inode.is_dir())) DropFileCaps(inode);
+  vfs_.notify().OnSetattr(*path.dentry, attr);
   return {};
 }
 

@@ -155,6 +155,9 @@ Status Ops::RenameLocked(const Path& old_dir, Dentry& source, const Path& new_di
     TRY(old_dir.inode().ops().Rename(old_dir.inode(), source, new_dir.inode(), name, target,
                                      fs_flags));
     dcache.Exchange(source, name, std::move(plan), *target, old_name, std::move(back));
+    vfs_.notify().OnMove({old_dir.inode(), old_text, new_dir.inode(), name.text(), source.inode()});
+    vfs_.notify().OnMove(
+        {new_dir.inode(), name.text(), old_dir.inode(), old_text, target->inode()});
     return {};
   }
   TRY(old_dir.inode().ops().Rename(old_dir.inode(), source, new_dir.inode(), name, target,
@@ -162,6 +165,8 @@ Status Ops::RenameLocked(const Path& old_dir, Dentry& source, const Path& new_di
   SYNC_POINT(vfs_.sync_points(), "ops:rename:done");
   if (target != nullptr && target->is_dir()) Inode::Update(target->inode()).SetFlag(kInodeDead);
   dcache.Move(source, *new_dir.dentry, name, std::move(plan), target);
+  vfs_.notify().OnMove({old_dir.inode(), old_text, new_dir.inode(), name.text(), source.inode(),
+                        target == nullptr ? nullptr : &target->inode()});
   if (!old_dir.inode().sb().Has(kSbAuthoritative)) {
     dcache.AddNegative(*old_dir.dentry, old_name, vfs_.clock().MonotonicNs());
   }

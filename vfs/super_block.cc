@@ -110,6 +110,7 @@ SuperRef SuperBlock::TryGet(SuperBlock* sb) {
 void SuperBlock::Kill() {
   dentry_registration_.reset();
   inode_registration_.reset();
+  vfs_.notify().OnUnmount(*this);
   if (root_ != nullptr) {
     const bool unused = vfs_.dcache().KillTree(*this);
     if (!unused) vfs_.NoteBusyUnmount(*this);

@@ -217,6 +217,12 @@ class Task {
   uint64_t file_size_limit() const { return file_size_limit_.load(std::memory_order_relaxed); }
   void SetFileSizeLimit(uint64_t bytes) { file_size_limit_.store(bytes); }
 
+  // --- inotify(7) (task_notify.cc) ---
+  Result<int> InotifyInit(OpenFlags flags = 0);  // O_NONBLOCK, O_CLOEXEC
+  // IN_* as in <sys/inotify.h>; kAccess without the right to read what is watched.
+  Result<int> InotifyAddWatch(int fd, std::string_view path, uint32_t mask);
+  Status InotifyRmWatch(int fd, int wd);
+
   // --- names. `dir`: kAtFdCwd or a descriptor that relative paths start from. ---
   Result<vfs::Stat> StatAt(int dir, std::string_view path, Follow follow);
   Result<vfs::Stat> Stat(std::string_view path) { return StatAt(kAtFdCwd, path, Follow::kYes); }

@@ -26,6 +26,8 @@ Vfs::Vfs(const Options& options)
       files_(memory_, "filp"),
       max_files_(options.max_files),
       locks_(memory_, rcu_, sync_points_, options.lock_limit),
+      notify_(*this, options.notify),
+      anon_(*this),
       mounts_(*this, options.mount_limit, options.namespace_limit),
       ops_(*this) {}
 
@@ -43,6 +45,7 @@ Vfs::~Vfs() {
 
 void Vfs::Shutdown() {
   mounts_.DetachAll();
+  anon_.Shutdown();
   rcu_.Drain();
 }
 

@@ -19,6 +19,7 @@
 
 #include "base/base.h"
 #include "mm/mm.h"
+#include "vfs/anon_fs.h"
 #include "vfs/creds.h"
 #include "vfs/dcache.h"
 #include "vfs/dentry.h"
@@ -29,6 +30,7 @@
 #include "vfs/inode_ops.h"
 #include "vfs/mount.h"
 #include "vfs/negative.h"
+#include "vfs/notify.h"
 #include "vfs/ops.h"
 #include "vfs/super_block.h"
 #include "vfs/task.h"
@@ -57,6 +59,7 @@ class Vfs {
     size_t lock_limit = kDefaultLockLimit;          // advisory locks
     size_t mount_limit = kDefaultMountLimit;        // mounts in one namespace
     size_t namespace_limit = kDefaultNamespaceLimit;
+    NotifyLimits notify = {};
     size_t max_files = kDefaultMaxFiles;  // open files; kNFile beyond, but for CAP_SYS_ADMIN
     base::Clock* clock = nullptr;         // null: the real one; must outlive the Vfs
     uint64_t hash_seed = 0;               // 0: random
@@ -90,6 +93,8 @@ class Vfs {
   base::Sharded<WalkStats>& walk_stats() { return walk_stats_; }
   mm::ObjectCache<File>& files() { return files_; }
   FileLocks& locks() { return locks_; }
+  Notify& notify() { return notify_; }
+  AnonFs& anon() { return anon_; }
 
   // Is there a super block whose file system may block (kSbMayBlock)?
   bool may_block() const { return may_block_.load(std::memory_order_relaxed) != 0; }
@@ -135,6 +140,8 @@ class Vfs {
   const size_t max_files_;
   FileStats file_stats_;
   FileLocks locks_;
+  Notify notify_;
+  AnonFs anon_;
   MountTree mounts_;
   base::Sharded<WalkStats> walk_stats_;
   Ops ops_;
