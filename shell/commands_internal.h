@@ -14,6 +14,7 @@ namespace dentree::shell {
 extern const Command kBracketCommand;     // commands_test.cc
 extern const Command kCatCommand;         // commands_text.cc
 extern const Command kCdCommand;          // commands_shell.cc
+extern const Command kChattrCommand;      // commands_xattr.cc
 extern const Command kChmodCommand;       // commands_attr.cc
 extern const Command kChownCommand;       // commands_attr.cc
 extern const Command kCpCommand;          // commands_copy.cc
@@ -22,16 +23,21 @@ extern const Command kDotCommand;         // commands_shell.cc
 extern const Command kDropCachesCommand;  // commands_mount.cc
 extern const Command kEchoCommand;        // commands_print.cc
 extern const Command kExitCommand;        // commands_shell.cc
+extern const Command kFallocateCommand;   // commands_space.cc
 extern const Command kFalseCommand;       // commands_misc.cc
 extern const Command kFindCommand;        // commands_find.cc
+extern const Command kGetfattrCommand;    // commands_xattr.cc
 extern const Command kGrepCommand;        // commands_grep.cc
 extern const Command kHeadCommand;        // commands_text.cc
 extern const Command kHelpCommand;        // commands_shell.cc
 extern const Command kHistoryCommand;     // commands_shell.cc
 extern const Command kIdCommand;          // commands_misc.cc
 extern const Command kLnCommand;          // commands_files.cc
+extern const Command kLsattrCommand;      // commands_xattr.cc
 extern const Command kLsCommand;          // commands_list.cc
 extern const Command kMkdirCommand;       // commands_files.cc
+extern const Command kMkfifoCommand;      // commands_space.cc
+extern const Command kMknodCommand;       // commands_space.cc
 extern const Command kMountCommand;       // commands_mount.cc
 extern const Command kMvCommand;          // commands_copy.cc
 extern const Command kPrintfCommand;      // commands_print.cc
@@ -39,6 +45,7 @@ extern const Command kPwdCommand;         // commands_shell.cc
 extern const Command kRmCommand;          // commands_files.cc
 extern const Command kRmdirCommand;       // commands_files.cc
 extern const Command kSetCommand;         // commands_shell.cc
+extern const Command kSetfattrCommand;    // commands_xattr.cc
 extern const Command kSleepCommand;       // commands_misc.cc
 extern const Command kStatCommand;        // commands_stat.cc
 extern const Command kStressCommand;      // commands_misc.cc
@@ -50,6 +57,7 @@ extern const Command kTopCommand;         // commands_top.cc
 extern const Command kTouchCommand;       // commands_attr.cc
 extern const Command kTreeCommand;        // commands_tree.cc
 extern const Command kTrueCommand;        // commands_misc.cc
+extern const Command kTruncateCommand;    // commands_space.cc
 extern const Command kUmaskCommand;       // commands_shell.cc
 extern const Command kUmountCommand;      // commands_mount.cc
 extern const Command kUnsetCommand;       // commands_shell.cc
