@@ -8,27 +8,17 @@ namespace dentree::shell {
 namespace {
 
 constexpr const Command* kTable[] = {
-    &kDotCommand,    &kBracketCommand, &kCatCommand,     &kCdCommand,         &kChmodCommand,
-    &kChownCommand,  &kCpCommand,      &kDfCommand,      &kDropCachesCommand, &kEchoCommand,
-    &kExitCommand,   &kFalseCommand,   &kFindCommand,    &kGrepCommand,       &kHeadCommand,
-    &kHelpCommand,   &kHistoryCommand, &kIdCommand,      &kLnCommand,         &kLsCommand,
-    &kMkdirCommand,  &kMountCommand,   &kMvCommand,      &kPrintfCommand,     &kPwdCommand,
-    &kRmCommand,     &kRmdirCommand,   &kSetCommand,     &kSleepCommand,      &kStatCommand,
-    &kStressCommand, &kSyncCommand,    &kTailCommand,    &kTestCommand,       &kTimeCommand,
-    &kTopCommand,    &kTouchCommand,   &kTreeCommand,    &kTrueCommand,       &kUmaskCommand,
-    &kUmountCommand, &kUnsetCommand,   &kUnshareCommand, &kWcCommand,         &kWhoamiCommand};
-=======
-&kDotCommand, &kBracketCommand, &kCatCommand, &kCdCommand, &kChattrCommand, &kChmodCommand,
-    &kChownCommand, &kCpCommand, &kDfCommand, &kDropCachesCommand, &kEchoCommand, &kExitCommand,
-    &kFallocateCommand, &kFalseCommand, &kFindCommand, &kGetfattrCommand, &kGrepCommand,
-    &kHeadCommand, &kHelpCommand, &kHistoryCommand, &kIdCommand, &kLnCommand, &kLsCommand,
-    &kLsattrCommand, &kMkdirCommand, &kMkfifoCommand, &kMknodCommand, &kMountCommand, &kMvCommand,
-    &kPrintfCommand, &kPwdCommand, &kRmCommand, &kRmdirCommand, &kSetCommand, &kSetfattrCommand,
-    &kSleepCommand, &kStatCommand, &kStressCommand, &kSyncCommand, &kTailCommand, &kTestCommand,
-    &kTimeCommand, &kTopCommand, &kTouchCommand, &kTreeCommand, &kTrueCommand, &kTruncateCommand,
-    &kUmaskCommand, &kUmountCommand, &kUnsetCommand, &kWcCommand, &kWhoamiCommand
-};
->>>>>>> 0d513a9 (Let the shell do what Task can: getfattr, setfattr, lsattr, chattr, fallocate, truncate, mknod, mkfifo)
+    &kDotCommand,      &kBracketCommand,  &kCatCommand,       &kCdCommand,     &kChattrCommand,
+    &kChmodCommand,    &kChownCommand,    &kCpCommand,        &kDfCommand,     &kDropCachesCommand,
+    &kEchoCommand,     &kExitCommand,     &kFallocateCommand, &kFalseCommand,  &kFindCommand,
+    &kGetfattrCommand, &kGrepCommand,     &kHeadCommand,      &kHelpCommand,   &kHistoryCommand,
+    &kIdCommand,       &kLnCommand,       &kLsCommand,        &kLsattrCommand, &kMkdirCommand,
+    &kMkfifoCommand,   &kMknodCommand,    &kMountCommand,     &kMvCommand,     &kPrintfCommand,
+    &kPwdCommand,      &kRmCommand,       &kRmdirCommand,     &kSetCommand,    &kSetfattrCommand,
+    &kSleepCommand,    &kStatCommand,     &kStressCommand,    &kSyncCommand,   &kTailCommand,
+    &kTestCommand,     &kTimeCommand,     &kTopCommand,       &kTouchCommand,  &kTreeCommand,
+    &kTrueCommand,     &kTruncateCommand, &kUmaskCommand,     &kUmountCommand, &kUnsetCommand,
+    &kUnshareCommand,  &kWcCommand,       &kWhoamiCommand};
 
 }  // namespace
 
