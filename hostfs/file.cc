@@ -150,6 +150,29 @@ class RegularFileOps final : public HostFileOps {
     return done;
   }
 
+  // The caller's limit; that of the process is the host's to know.
+  Result<size_t> WriteVec(File& file, std::span<const std::span<const std::byte>> in, uint64_t pos,
+                          uint64_t limit) const override {
+    if (limit == vfs::kNoSizeLimit) return FileOps::WriteVec(file, in, pos, limit);
+    uint64_t end = pos;
+    if (file.flags() & O_APPEND) {
+      const HostStat stat = TRY(SuperOf(file.inode()).calls().Stat(FdOf(file)));
+      end = stat.size;
+    }
+    size_t done = 0;
+    for (std::span<const std::byte> part : in) {
+      if (part.empty()) continue;
+      if (end >= limit) return done == 0 ? Result<size_t>(Err(Errno::kFBig)) : done;
+      part = part.first(static_cast<size_t>(std::min<uint64_t>(part.size(), limit - end)));
+      const Result<size_t> n = Write(file, part, pos + done);
+      if (!n) return done == 0 ? n : done;
+      done += *n;
+      end += *n;
+      if (*n < part.size()) break;
+    }
+    return done;
+  }
+
   Result<uint64_t> Seek(File& file, int64_t offset, vfs::Whence whence) const override {
     const HostCalls& calls = SuperOf(file.inode()).calls();
     if (whence == vfs::Whence::kData) return calls.Seek(FdOf(file), offset, SEEK_DATA);

@@ -102,6 +102,7 @@ void Core::Punt(Away& away) {
 bool Core::MoveByKernel(Away& away) {
   vfs::File& file = *away.file;
   const Entry& entry = away.request.entry;
+  if (IsLimited(away.ring.task(), file, entry)) return false;
   const Result<uint64_t> at =
       file.BeginHostMove(WantedOf(away.request), PositionOf(away.request), entry.len);
   if (!at && at.error() == Errno::kAgain) return false;

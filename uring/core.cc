@@ -283,6 +283,9 @@ void Core::Transfer(RequestRing& ring, const Request& request) {
     return Finish(ring, request.user_data, -static_cast<int32_t>(file.error()));
   }
   if ((*file)->HostFd()) return SendAway(ring, request, *std::move(file));
+  if (IsLimited(ring.task(), **file, request.entry)) {  // of memory, which lets nobody wait
+    return Finish(ring, request.user_data, ResOf(WriteLimited(ring.task(), **file, request.entry)));
+  }
   Parked* const spare = Spare();
   Result<size_t> moved = Move(**file, request.entry, spare);
   SYNC_POINT(vfs_.sync_points(), "uring:armed");

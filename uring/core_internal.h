@@ -32,6 +32,10 @@ std::optional<int32_t> PerformNowait(vfs::Task& task, const Entry& entry);
 // By a worker: the same for one that is away, whose file it lets go.
 int32_t PerformAway(Away& away);
 
+// Is it a write that ends at the task's RLIMIT_FSIZE? And the write; it may wait.
+bool IsLimited(const vfs::Task& task, const vfs::File& file, const Entry& entry);
+Result<size_t> WriteLimited(const vfs::Task& task, vfs::File& file, const Entry& entry);
+
 class Core {
  public:
   Core(vfs::Vfs& vfs, const Loop::Options& options);

@@ -142,6 +142,18 @@ std::optional<int32_t> PerformNowait(vfs::Task& task, const Entry& entry) {
   return Perform(task, entry);
 }
 
+bool IsLimited(const vfs::Task& task, const vfs::File& file, const Entry& entry) {
+  return entry.opcode == Opcode::kWrite && task.file_size_limit() != vfs::kNoSizeLimit &&
+         vfs::IsRegular(file.inode().mode());
+}
+
+Result<size_t> WriteLimited(const vfs::Task& task, vfs::File& file, const Entry& entry) {
+  std::optional<uint64_t> pos;
+  if (entry.off != kCurrentPosition) pos = entry.off;
+  const std::span<const std::byte> in = entry.bytes();
+  return file.WriteVec({&in, 1}, pos, task.file_size_limit());
+}
+
 int32_t PerformAway(Away& away) {
   const Entry& entry = away.request.entry;
   const vfs::FileRef file = std::move(away.file);
@@ -150,8 +162,7 @@ int32_t PerformAway(Away& away) {
       return ResOf(away.at_position() ? file->Read(entry.bytes())
                                       : file->Pread(entry.bytes(), entry.off));
     case Opcode::kWrite:
-      return ResOf(away.at_position() ? file->Write(entry.bytes())
-                                      : file->Pwrite(entry.bytes(), entry.off));
+      return ResOf(WriteLimited(away.ring.task(), *file, entry));
     case Opcode::kGetdents:
       return ResOf(Getdents(*file, entry));
     case Opcode::kClose:

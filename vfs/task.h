@@ -212,8 +212,7 @@ class Task {
   Result<OpenFlags> GetStatusFlags(int fd);
   Status SetStatusFlags(int fd, OpenFlags flags);
   Result<StatFs> Fstatfs(int fd);
-  // RLIMIT_FSIZE: files do not grow beyond it by this task (kFBig; a write ends there). An append
-  // through a loop (uring) does not ask.
+  // RLIMIT_FSIZE: files do not grow beyond it by this task (kFBig; a write ends there).
   uint64_t file_size_limit() const { return file_size_limit_.load(std::memory_order_relaxed); }
   void SetFileSizeLimit(uint64_t bytes) { file_size_limit_.store(bytes); }
 

@@ -327,6 +327,20 @@ TEST_F(UringAway, AppendsEndWhereTheHostSaysAndMoveThePosition) {
   EXPECT_LE(Call(Entry::Read(fd, Bytes({&byte, 1}))), 1) << "at the end, but for the third";
 }
 
+TEST_F(UringAway, AWriteEndsAtTheTasksLimitWhereverTheDataAre) {
+  task().SetFileSizeLimit(4);
+  for (const char* path : {"/f", "/host/f"}) {
+    const int fd = Open(path, O_CREAT | O_RDWR);
+    EXPECT_EQ(Call(Entry::Write(fd, Text("hello"))), 4) << path;
+    EXPECT_EQ(Call(Entry::Write(fd, Text("!"))), Res(Errno::kFBig)) << path;
+    EXPECT_EQ(Call(Entry::Write(fd, Text("J"), 0)), 1) << path;
+    vfs::Stat stat;
+    EXPECT_EQ(Call(Entry::Statx(fd, "", AT_EMPTY_PATH, stat)), 0);
+    EXPECT_EQ(stat.size, 4u) << path;
+  }
+  EXPECT_EQ(HostText("f"), "Jell");
+}
+
 class UringOneMove : public UringAway {
  protected:
   UringOneMove() : UringAway({.max_moves = 1}) {}
