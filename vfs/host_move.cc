@@ -1,4 +1,6 @@
 // Reads and writes of data that a host's descriptor has, made by a request loop's io_uring.
+#include <sys/inotify.h>
+
 #include "vfs/file.h"
 #include "vfs/vfs.h"
 
@@ -28,7 +30,9 @@ void File::EndHostMove(unsigned want, std::optional<uint64_t> pos, uint64_t bega
     base::MutexLock lock(pos_mutex_);
     pos_ = began + n;
   }
-  if (want & kMayWrite) ops_->HostWrote(*this);
+  const bool writes = want & kMayWrite;
+  if (writes) ops_->HostWrote(*this);
+  if (n > 0) path_.vfs().notify().OnFile(*this, writes ? IN_MODIFY : IN_ACCESS);
 }
 
 }  // namespace dentree::vfs

@@ -2,6 +2,7 @@
 #include "tests/uring/away_test.h"
 
 #include <pthread.h>
+#include <sys/inotify.h>
 
 #include <array>
 #include <atomic>
@@ -339,6 +340,22 @@ TEST_F(UringAway, AWriteEndsAtTheTasksLimitWhereverTheDataAre) {
     EXPECT_EQ(stat.size, 4u) << path;
   }
   EXPECT_EQ(HostText("f"), "Jell");
+}
+
+TEST_F(UringAway, WhatTheKernelMovedIsToldToWhoWatches) {
+  HostFile("f", "1");
+  const int fd = Open("/host/f", O_RDWR);
+  ASSERT_OK_AND_ASSIGN(const int group, task().InotifyInit(O_NONBLOCK));
+  ASSERT_OK(task().InotifyAddWatch(group, "/host/f", IN_ACCESS | IN_MODIFY));
+  char byte = 0;
+  EXPECT_EQ(Call(Entry::Read(fd, Bytes({&byte, 1}))), 1);
+  EXPECT_EQ(Call(Entry::Read(fd, Bytes({&byte, 1}))), 0) << "the end is no event";
+  EXPECT_EQ(Call(Entry::Write(fd, Text("2"))), 1);
+  ::inotify_event events[4];
+  ASSERT_THAT(task().Read(group, std::as_writable_bytes(std::span(events))),
+              Holds(2 * sizeof(::inotify_event)));
+  EXPECT_EQ(events[0].mask, uint32_t{IN_ACCESS});
+  EXPECT_EQ(events[1].mask, uint32_t{IN_MODIFY});
 }
 
 class UringOneMove : public UringAway {
