@@ -14,6 +14,7 @@
 #include <atomic>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/base.h"
@@ -99,8 +100,20 @@ class Mount {
   base::RcuHead free_;
 };
 
-// A place in the tree. Holds references on both, so it stays valid across rename and unlink.
+// A place in the tree. Holds references on both, so it stays valid across rename and unlink. The
+// dentry's goes first, in an assignment too: the mount's may be what its super block lives by.
 struct Path {
+  Path() = default;
+  Path(MountRef of, DentryRef at) : mount(std::move(of)), dentry(std::move(at)) {}
+  Path(const Path&) = default;
+  Path(Path&&) = default;
+  Path& operator=(Path other) noexcept {
+    std::swap(mount, other.mount);
+    std::swap(dentry, other.dentry);
+    return *this;
+  }
+  ~Path() = default;
+
   MountRef mount;
   DentryRef dentry;
 
@@ -251,8 +264,8 @@ class MountTree {
   const base::SeqCount& changes() const { return changes_; }
   // The place a mount is attached to; empty for the root of a namespace and for what is detached.
   Path Mountpoint(const Mount& mount) const;
-  // Is something mounted on it, anywhere in the namespace of `of`?
-  bool IsMountpoint(const Mount& of, const Dentry& dentry) const;
+  // Is something mounted on it, wherever in the namespace? Null is none.
+  bool IsMountpoint(const MountNamespace* ns, const Dentry& dentry) const;
 
   // The mounts of the namespace that `root` is in, in order of mounting; targets as seen from
   // there. Mounts that cannot be seen from there are left out.

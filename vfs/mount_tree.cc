@@ -211,6 +211,7 @@ void MountTree::Link(MountNamespace& ns, MountList& made) {
 Status MountTree::AttachAt(MountNamespace& ns, const Path& place, MountList& made) {
   Mount& top = made.front();
   if (place.dentry->is_dir() != top.root().is_dir()) return Err(Errno::kNotDir);
+  if (top.root().unhashed()) return Err(Errno::kNoEnt);
   const size_t count = made.Count();
   TRY(CheckLimit(ns.count_, count, mount_limit_));
   TRY(Reserve(count));
@@ -251,7 +252,6 @@ Status MountTree::Bind(MountNamespace& ns, const Path& from, const Path& at, Dep
   base::MutexLock lock(mutex_);
   const Path place = TRY(Place(ns, at));
   if (from.mount->ns() != &ns) return Err(Errno::kInval);
-  TRY(CheckAlive(from));
   TRY(CopyInto(*from.mount, *from.dentry, depth, made.list));
   return AttachAt(ns, place, made.list);
 }
@@ -259,15 +259,17 @@ Status MountTree::Bind(MountNamespace& ns, const Path& from, const Path& at, Dep
 Status MountTree::Move(MountNamespace& ns, const Path& from, const Path& at) {
   DentryRef left;
   base::MutexLock lock(mutex_);
+  if (!from.is_mount_root() || at.dentry->is_dir() != from.dentry->is_dir()) {
+    return Err(Errno::kInval);
+  }
   const Path place = TRY(Place(ns, at));
   TRY(CheckRoot(ns, from));
-  TRY(CheckAlive(from));
   Mount& mount = *from.mount;
   if (ParentOf(mount) == nullptr) return Err(Errno::kInval);
-  if (place.dentry->is_dir() != from.dentry->is_dir()) return Err(Errno::kInval);
   for (const Mount* up = place.mount.get(); up != nullptr; up = ParentOf(*up)) {
     if (up == &mount) return Err(Errno::kLoop);
   }
+  TRY(CheckAlive(from));
   TRY(Reserve(1));
   base::ReadLock place_lock(place.inode().sem());
   const Status alive = CheckAlive(place);
@@ -493,10 +495,10 @@ Path MountTree::Mountpoint(const Mount& mount) const {
   return {MountRef::Share(ParentOf(mount)), DentryRef::Share(mountpoint)};
 }
 
-bool MountTree::IsMountpoint(const Mount& of, const Dentry& dentry) const {
-  if (!(dentry.flags() & kDentryMounted)) return false;
+bool MountTree::IsMountpoint(const MountNamespace* ns, const Dentry& dentry) const {
+  if (ns == nullptr || !(dentry.flags() & kDentryMounted)) return false;
   base::ReadLock table_lock(table_sem_);
-  return of.ns() != nullptr && FindOn(dentry, of.ns()) != nullptr;
+  return FindOn(dentry, ns) != nullptr;
 }
 
 }  // namespace dentree::vfs

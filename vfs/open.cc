@@ -73,10 +73,12 @@ Result<FileRef> Ops::OpenChecked(const Path& path, OpenFlags flags, CredsRef cre
 
 Result<FileRef> Ops::Open(const Path& path, OpenFlags flags, CredsRef creds) {
   if (flags & O_PATH) return OpenChecked(path, flags, std::move(creds));
+  const bool truncates = (flags & O_TRUNC) && path.dentry->type() == FileType::kRegular;
+  if (truncates && path.mount->read_only()) return Err(Errno::kRoFs);
   TRY(MayOpen(path, flags, *creds));
   SYNC_POINT(vfs_.sync_points(), "ops:open:checked");
   FileRef file = TRY(OpenChecked(path, flags, std::move(creds)));
-  if ((flags & O_TRUNC) && path.dentry->type() == FileType::kRegular) {
+  if (truncates) {
     TRY(file->ops_->Truncate(*file, 0));
     vfs_.notify().OnDentry(*path.dentry, IN_MODIFY);
   }

@@ -136,7 +136,8 @@ Result<Path> Ops::Link(const Path& target, const Path& dir, std::string_view nam
 
 // --- removing ------------------------------------------------------------------------------------
 
-Status Ops::Unlink(const Path& dir, std::string_view name, const Creds& creds) {
+Status Ops::Unlink(const Path& dir, std::string_view name, const Creds& creds,
+                   const MountNamespace* ns) {
   TRY(CheckVictim(dir, name, creds));
   const Name hashed(vfs_.hash_key(), name);
   DentryRef victim;
@@ -146,7 +147,7 @@ Status Ops::Unlink(const Path& dir, std::string_view name, const Creds& creds) {
   TRY(MayDelete(dir, *victim, creds));
   if (victim->is_dir()) return Err(Errno::kIsDir);
   base::WriteLock victim_lock(victim->inode().sem(), base::kNested);
-  if (vfs_.mounts().IsMountpoint(*dir.mount, *victim)) return Err(Errno::kBusy);
+  if (IsMountpoint(*victim, dir, ns)) return Err(Errno::kBusy);
   TRY(dir.inode().ops().Unlink(dir.inode(), *victim));
   mounted.From(*victim);
   SYNC_POINT(vfs_.sync_points(), "ops:unlink:done");
@@ -166,7 +167,8 @@ Status Ops::CheckVictim(const Path& dir, std::string_view name, const Creds& cre
   return {};
 }
 
-Status Ops::Rmdir(const Path& dir, std::string_view name, const Creds& creds) {
+Status Ops::Rmdir(const Path& dir, std::string_view name, const Creds& creds,
+                  const MountNamespace* ns) {
   TRY(CheckVictim(dir, name, creds));
   const Name hashed(vfs_.hash_key(), name);
   DentryRef victim;
@@ -176,9 +178,7 @@ Status Ops::Rmdir(const Path& dir, std::string_view name, const Creds& creds) {
     TRY(MayDelete(dir, *victim, creds));
     if (!victim->is_dir()) return Err(Errno::kNotDir);
     base::WriteLock victim_lock(victim->inode().sem(), base::kNested);
-    if (victim->is_root() || vfs_.mounts().IsMountpoint(*dir.mount, *victim)) {
-      return Err(Errno::kBusy);
-    }
+    if (victim->is_root() || IsMountpoint(*victim, dir, ns)) return Err(Errno::kBusy);
     SYNC_POINT(vfs_.sync_points(), "ops:rmdir:locked");
     TRY(dir.inode().ops().Rmdir(dir.inode(), *victim));
     Inode::Update(victim->inode()).SetFlag(kInodeDead);

@@ -41,12 +41,17 @@ class Ops {
   Result<Path> Symlink(const Path& dir, std::string_view name, std::string_view target,
                        const Creds& creds);
   Result<Path> Link(const Path& target, const Path& dir, std::string_view name, const Creds& creds);
-  Status Unlink(const Path& dir, std::string_view name, const Creds& creds);
-  Status Rmdir(const Path& dir, std::string_view name, const Creds& creds);
   // A regular file without a name in `dir`, open. O_EXCL: for good.
   Result<FileRef> Tmpfile(const Path& dir, OpenFlags flags, Mode mode, CredsRef creds);
+  // A mountpoint of the caller's namespace (null: that of the directory) is kBusy for these; what
+  // is mounted on a removed name in others is detached.
+  Status Unlink(const Path& dir, std::string_view name, const Creds& creds,
+                const MountNamespace* ns = nullptr);
+  Status Rmdir(const Path& dir, std::string_view name, const Creds& creds,
+               const MountNamespace* ns = nullptr);
   Status Rename(const Path& old_dir, std::string_view old_name, const Path& new_dir,
-                std::string_view new_name, unsigned flags, const Creds& creds);
+                std::string_view new_name, unsigned flags, const Creds& creds,
+                const MountNamespace* ns = nullptr);
 
   // --- objects ---
   Result<Stat> Getattr(const Path& path);
@@ -118,6 +123,7 @@ class Ops {
   Status RenameWhiteout(const Path& old_dir, Dentry& source, const Name& old_name,
                         const Path& new_dir, const Name& name, Dcache::NewName plan, Dentry* target,
                         const Creds& creds);
+  bool IsMountpoint(const Dentry& dentry, const Path& dir, const MountNamespace* ns) const;
   static Status MayMount(const MountCaller& caller);
   static Status Reconfigure(SuperBlock& sb, uint32_t wanted, MountContext& context);
 

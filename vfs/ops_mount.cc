@@ -9,6 +9,10 @@ namespace dentree::vfs {
 
 using base::Err;
 
+bool Ops::IsMountpoint(const Dentry& dentry, const Path& dir, const MountNamespace* ns) const {
+  return vfs_.mounts().IsMountpoint(ns != nullptr ? ns : dir.mount->ns(), dentry);
+}
+
 Status Ops::MayMount(const MountCaller& caller) {
   if (!caller.creds.Has(Cap::kSysAdmin)) return Err(Errno::kPerm);
   return {};

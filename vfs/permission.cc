@@ -45,14 +45,16 @@ Status MayAccessInode(Inode& inode, unsigned want, const Creds& creds) {
   return GenericPermission(TRY(inode.ops().Getattr(inode)), want, creds);
 }
 
+// That a file system is read-only is told before what the object allows, that a mount is after it.
 Status MayAccess(const Path& path, unsigned want, const Creds& creds) {
-  if (want & kMayWrite) {
-    const FileType type = path.dentry->type();
-    const bool data =
-        type == FileType::kRegular || type == FileType::kDir || type == FileType::kSymlink;
-    if (data && path.mount->read_only()) return base::Err(Errno::kRoFs);
-  }
-  return MayAccessInode(path.inode(), want, creds);
+  const FileType type = path.dentry->type();
+  const bool data =
+      type == FileType::kRegular || type == FileType::kDir || type == FileType::kSymlink;
+  const bool writes = data && (want & kMayWrite);
+  if (writes && path.mount->sb().read_only()) return base::Err(Errno::kRoFs);
+  TRY(MayAccessInode(path.inode(), want, creds));
+  if (writes && path.mount->read_only()) return base::Err(Errno::kRoFs);
+  return {};
 }
 
 Result<Owner> OwnerOf(Inode& inode) {

@@ -174,7 +174,8 @@ Status Ops::RenameLocked(const Path& old_dir, Dentry& source, const Path& new_di
 }
 
 Status Ops::Rename(const Path& old_dir, std::string_view old_name, const Path& new_dir,
-                   std::string_view new_name, unsigned flags, const Creds& creds) {
+                   std::string_view new_name, unsigned flags, const Creds& creds,
+                   const MountNamespace* ns) {
   TRY(CheckFlags(flags));
   if (old_dir.mount.get() != new_dir.mount.get()) return Err(Errno::kXDev);
   TRY(CheckVictim(old_dir, old_name, creds));
@@ -201,9 +202,8 @@ Status Ops::Rename(const Path& old_dir, std::string_view old_name, const Path& n
   TRY(MayRename(old_dir, *source, new_dir, target.get(), flags, creds));
   SYNC_POINT(vfs_.sync_points(), "ops:rename:checked");
   RenameInodes inodes(source->inode(), target != nullptr ? &target->inode() : nullptr);
-  const MountTree& mounts = vfs_.mounts();
-  if (mounts.IsMountpoint(*old_dir.mount, *source)) return Err(Errno::kBusy);
-  if (target != nullptr && mounts.IsMountpoint(*new_dir.mount, *target)) return Err(Errno::kBusy);
+  if (IsMountpoint(*source, old_dir, ns)) return Err(Errno::kBusy);
+  if (target != nullptr && IsMountpoint(*target, old_dir, ns)) return Err(Errno::kBusy);
   TRY(RenameLocked(old_dir, *source, new_dir, new_hashed, target.get(), flags, creds));
   if (target != nullptr && !(flags & kRenameExchange)) mounted.From(*target);
   return {};

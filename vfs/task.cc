@@ -443,7 +443,7 @@ Status Task::Rmdir(std::string_view path, int dir) {
       case Parent::Last::kNormal:
         break;
     }
-    return vfs_.ops().Rmdir(parent.dir, parent.name, *creds_);
+    return vfs_.ops().Rmdir(parent.dir, parent.name, *creds_, mounts_.get());
   });
 }
 
@@ -455,7 +455,7 @@ Status Task::Unlink(std::string_view path, int dir) {
       const Path there = TRY(WalkChild(vfs_, parent.dir, parent.name, *creds_));
       return Err(there.dentry->is_dir() ? Errno::kIsDir : Errno::kNotDir);
     }
-    return vfs_.ops().Unlink(parent.dir, parent.name, *creds_);
+    return vfs_.ops().Unlink(parent.dir, parent.name, *creds_, mounts_.get());
   });
 }
 

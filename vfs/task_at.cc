@@ -119,7 +119,7 @@ Status Task::RenameAt(int old_dir, std::string_view from, int new_dir, std::stri
     const unsigned slashes = (source.trailing_slash ? unsigned{kRenameOldSlash} : 0) |
                              (target.trailing_slash ? unsigned{kRenameNewSlash} : 0);
     return vfs_.ops().Rename(source.dir, source.name, target.dir, target.name, flags | slashes,
-                             *creds_);
+                             *creds_, mounts_.get());
   });
 }
 

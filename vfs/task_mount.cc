@@ -75,6 +75,12 @@ Status Task::Umount(std::string_view target, int flags) {
   const Follow follow = flags & UMOUNT_NOFOLLOW ? Follow::kNo : Follow::kYes;
   return RetryStale([&]() -> Status {
     Path place = TRY(Resolve(target, follow));
+    // A walk steps onto what is mounted on a name; "/" and "." are where they were. This is asked
+    // of what covers those too.
+    while (MountRef over = vfs_.mounts().Lookup(*place.mount, *place.dentry)) {
+      DentryRef top = DentryRef::Share(&over->root());
+      place = {std::move(over), std::move(top)};
+    }
     // The pointer is compared with, no more: a reference of ours would make a root busy.
     const vfs::Mount* const root = fs_.root().mount.get();
     return vfs_.ops().Umount({*mounts_, root, *creds_}, std::move(place), flags);

@@ -189,17 +189,18 @@ Status Walker::Step(std::string_view name, Follow follow, bool is_last) {
   return {};
 }
 
+// To the directory above, or where there is none to stay; and onto what is mounted over it.
 Status Walker::StepUp() {
   const bool at_root = at == context_.root;
   const bool scoped = flags_ & (kWalkBeneath | kWalkInRoot);
-  if (scoped && at == Scope()) {
-    return flags_ & kWalkBeneath ? Status(base::Err(Errno::kXDev)) : Status();
+  const bool at_top = scoped && at == Scope();
+  if (at_top && (flags_ & kWalkBeneath)) return base::Err(Errno::kXDev);
+  if (!at_root && !at_top) {
+    Path up = TRY(WalkUp(vfs_, at, context_.root));
+    if ((flags_ & kWalkNoXdev) && up.mount.get() != at.mount.get()) return base::Err(Errno::kXDev);
+    at = std::move(up);
   }
-  if (at_root) return {};
-  Path up = TRY(WalkUp(vfs_, at, context_.root));
-  if ((flags_ & kWalkNoXdev) && up.mount.get() != at.mount.get()) return base::Err(Errno::kXDev);
-  at = std::move(up);
-  return {};
+  return CrossMounts(vfs_, at, flags_);
 }
 
 // In a sticky directory that anyone may write, links are followed for their owner and the

@@ -400,17 +400,19 @@ bool RcuWalker::EnterLink(const RcuPath& link, bool is_last) {
   return Enter(root);
 }
 
+// What is mounted over the place it comes to is left to references.
 bool RcuWalker::StepUp() {
   RcuPath root;
   context_.root.Load(root);
-  if (at_.dentry == root.dentry && at_.mount == root.mount) return true;
+  const bool at_root = at_.dentry == root.dentry && at_.mount == root.mount;
+  if (at_root) return !(at_.dentry->flags() & kDentryMounted);
   if (at_.dentry == &at_.mount->root()) return false;
   Dentry* const parent = at_.dentry->parent();
   if (parent == nullptr || Dcache::Stale(*at_.dentry, at_.seq)) return false;
   const RcuPath above{at_.mount, parent, Dcache::Sample(*parent)};
   // Only now is it known that the parent was alive when it was sampled.
   if (Dcache::Stale(*at_.dentry, at_.seq)) return false;
-  return Enter(above);
+  return Enter(above) && !(parent->flags() & kDentryMounted);
 }
 
 // From what is mounted upon to what is mounted there, as often as it takes.
