@@ -369,6 +369,7 @@ class MountKernel : public fixture::VfsTest {
   }
 };
 
+// long: one sequence, in which each call finds what those before it left
 TEST_F(MountKernel, AnswersAsTheKernelToEachRule) {
   using enum Call;
   constexpr uint64_t kRo = MS_RDONLY;
