@@ -2,6 +2,7 @@
 
 #include "os/os.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/file.h>
 
@@ -88,6 +89,19 @@ TEST_F(OsTest, TellsWhatIsMounted) {
   EXPECT_THAT(Read("/proc/mounts"), Holds(HasSubstr("none /mnt/a\\040b ramfs rw")));
   EXPECT_THAT(Read("/proc/filesystems"),
               Holds("nodev\tramfs\nnodev\tproc\nnodev\tsysfs\nnodev\ttracefs\nnodev\tstatsfs\n"));
+}
+
+TEST_F(OsTest, TellsOfTheMountsOfTheNamespaceItIsAskedIn) {
+  ASSERT_OK(task().Mkdir("/mnt/a#b", 0755));
+  ASSERT_OK(task().Mount("a#b", "/mnt", "ramfs", "nosuid,size=4k"));
+  EXPECT_THAT(Read("/proc/self/mountinfo"),
+              Holds(AllOf(HasSubstr(" / / rw,relatime - ramfs "),
+                          HasSubstr(" / /mnt rw,nosuid,relatime - ramfs a\\043b rw,size=4k\n"))));
+  const auto other = task().Fork();
+  ASSERT_OK(other->Unshare(CLONE_NEWNS));
+  ASSERT_OK(other->Umount("/mnt"));
+  EXPECT_THAT(other->ReadFile("/proc/mounts"), Holds(Not(HasSubstr(" /mnt "))));
+  EXPECT_THAT(Read("/proc/mounts"), Holds(HasSubstr(" /mnt ")));
 }
 
 TEST_F(OsTest, TellsAboutItself) {

@@ -175,6 +175,16 @@ TEST_F(CommandTest, AMountIsUsedRemountedAndTakenAway) {
   EXPECT_EQ(Run("umount /m; ls /m"), Ok());
 }
 
+TEST_F(CommandTest, MountsAreBoundMovedAndUnsharedAsWithTheToolsOfLinux) {
+  ASSERT_EQ(Run("mkdir /a /b /c; echo x > /a/f; mount -B /a /b").status, 0);
+  EXPECT_EQ(Run("mount -o remount,bind,ro /b; cat /b/f; echo y > /b/f"),
+            Fails(1, "dentree: /b/f: Read-only file system\n", "x\n"));
+  EXPECT_EQ(Run("unshare -m umount /b; ls /b; mount -M /b /c; ls /b /c"), Ok("f\n/b:\n\n/c:\nf\n"));
+  EXPECT_EQ(Run("mount -B /a").status, 1);
+  EXPECT_EQ(Run("cd /c; umount /c"), Fails(32, "umount: /c: target is busy.\n"));
+  EXPECT_EQ(Run("umount -l /c; ls /c"), Ok());
+}
+
 TEST_F(CommandTest, MvBetweenFileSystemsCopiesAndRemoves) {
   ASSERT_EQ(
       Run("mkdir -p /m /d/e; mount -t ramfs none /m; echo x > /d/e/f; chmod 750 /d; ln -s e/f /d/l")
