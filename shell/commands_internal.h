@@ -26,12 +26,14 @@ extern const Command kExitCommand;        // commands_shell.cc
 extern const Command kFallocateCommand;   // commands_space.cc
 extern const Command kFalseCommand;       // commands_misc.cc
 extern const Command kFindCommand;        // commands_find.cc
+extern const Command kFlockCommand;       // commands_lock.cc
 extern const Command kGetfattrCommand;    // commands_xattr.cc
 extern const Command kGrepCommand;        // commands_grep.cc
 extern const Command kHeadCommand;        // commands_text.cc
 extern const Command kHelpCommand;        // commands_shell.cc
 extern const Command kHistoryCommand;     // commands_shell.cc
 extern const Command kIdCommand;          // commands_misc.cc
+extern const Command kInotifyCommand;     // commands_notify.cc
 extern const Command kLnCommand;          // commands_files.cc
 extern const Command kLsattrCommand;      // commands_xattr.cc
 extern const Command kLsCommand;          // commands_list.cc

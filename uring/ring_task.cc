@@ -152,6 +152,25 @@ Status RingTask::Fsync(int fd) {
   return Run([fd](vfs::Task& task) { return task.Fsync(fd); });
 }
 
+Result<size_t> RingTask::ReadNowait(int fd, std::span<std::byte> out, vfs::Waiter* waiter) {
+  return Run([=](vfs::Task& task) -> Result<size_t> {
+    const vfs::FileRef file = TRY(task.fds().Get(fd));
+    return file->ReadNowait(out, {}, waiter);
+  });
+}
+
+Status RingTask::FlockNowait(int fd, int operation, vfs::Waiter* waiter) {
+  return Run([=](vfs::Task& task) { return task.FlockNowait(fd, operation, waiter); });
+}
+
+Result<int> RingTask::InotifyInit(vfs::OpenFlags flags) {
+  return Run([=](vfs::Task& task) { return task.InotifyInit(flags); });
+}
+
+Result<int> RingTask::InotifyAddWatch(int fd, std::string_view path, uint32_t mask) {
+  return Run([=](vfs::Task& task) { return task.InotifyAddWatch(fd, path, mask); });
+}
+
 Result<vfs::Stat> RingTask::Fstat(int fd) {
   if (loop_ == nullptr || fd == vfs::kAtFdCwd) return task_->Fstat(fd);
   return Statx(fd, "", AT_EMPTY_PATH);

@@ -55,6 +55,11 @@ class RingTask {
   Result<size_t> Pwrite(int fd, std::span<const std::byte> in, uint64_t pos);
   Status Fsync(int fd);
   Result<vfs::Stat> Fstat(int fd);
+  // As vfs::File's and Task's: none of these sleeps. `waiter` is armed when the call returns.
+  Result<size_t> ReadNowait(int fd, std::span<std::byte> out, vfs::Waiter* waiter);
+  Status FlockNowait(int fd, int operation, vfs::Waiter* waiter);
+  Result<int> InotifyInit(vfs::OpenFlags flags);
+  Result<int> InotifyAddWatch(int fd, std::string_view path, uint32_t mask);
 
   // --- names ---
   Result<vfs::Stat> StatAt(int dir, std::string_view path, vfs::Follow follow);

@@ -400,13 +400,15 @@ bool RcuWalker::EnterLink(const RcuPath& link, bool is_last) {
   return Enter(root);
 }
 
-// What is mounted over the place it comes to is left to references.
+// What is mounted over the place it comes to is left to references, and so is a mount that shows a
+// part of its file system: a rename may have taken the place out of it.
 bool RcuWalker::StepUp() {
   RcuPath root;
   context_.root.Load(root);
   const bool at_root = at_.dentry == root.dentry && at_.mount == root.mount;
   if (at_root) return !(at_.dentry->flags() & kDentryMounted);
-  if (at_.dentry == &at_.mount->root()) return false;
+  const Dentry* const top = &at_.mount->root();
+  if (at_.dentry == top || top != &at_.mount->sb().root()) return false;
   Dentry* const parent = at_.dentry->parent();
   if (parent == nullptr || Dcache::Stale(*at_.dentry, at_.seq)) return false;
   const RcuPath above{at_.mount, parent, Dcache::Sample(*parent)};

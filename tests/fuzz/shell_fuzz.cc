@@ -13,7 +13,8 @@ using namespace dentree;
 namespace {
 
 // Commands that are meant to take long, and scripts that run each other.
-constexpr std::string_view kLong[] = {"stress", "sleep", "top", ".", "find", "tree"};
+constexpr std::string_view kLong[] = {"stress",      "sleep", "top",  "flock",
+                                      "inotifywait", ".",     "find", "tree"};
 
 bool TakesLong(std::string_view text) {
   for (const std::string_view command : kLong) {

@@ -6,9 +6,9 @@
 #include <array>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/str_format.h"
 #include "fixture/fixture.h"
 
 namespace dentree::vfs {
