@@ -5,8 +5,11 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 
+#include <array>
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -143,6 +146,28 @@ TEST_F(OsTest, TellsAboutLocks) {
                                     place, task().pid(), place, task().pid(), place)));
   ASSERT_OK(task().Flock(fd, LOCK_UN));
   EXPECT_OK(waits.get());
+}
+
+TEST_F(OsTest, TellsWhoWatchesOfTracingInstances) {
+  const std::string dir = "/sys/kernel/tracing/instances";
+  const int group = task().InotifyInit(O_NONBLOCK).value();
+  ASSERT_OK(task().InotifyAddWatch(group, dir, IN_CREATE | IN_DELETE));
+  ASSERT_OK(task().Mkdir(dir + "/web", 0755));
+  const int below = task().InotifyAddWatch(group, dir + "/web", IN_DELETE_SELF).value();
+  ASSERT_OK(task().Rmdir(dir + "/web"));
+  std::array<std::byte, 256> buffer;
+  const size_t n = task().Read(group, buffer).value();
+  std::vector<std::pair<int, uint32_t>> events;
+  for (size_t at = 0; at < n;) {
+    inotify_event event;
+    std::memcpy(&event, buffer.data() + at, sizeof(event));
+    events.emplace_back(event.wd, event.mask);
+    at += sizeof(event) + event.len;
+  }
+  using Event = std::pair<int, uint32_t>;
+  EXPECT_THAT(events, testing::UnorderedElementsAre(
+                          Event{1, IN_CREATE | IN_ISDIR}, Event{1, IN_DELETE | IN_ISDIR},
+                          Event{below, IN_DELETE_SELF}, Event{below, IN_IGNORED}));
 }
 
 TEST_F(OsTest, DropsItsCachesWhenTold) {
