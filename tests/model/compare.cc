@@ -38,8 +38,8 @@ void LevelSpecialFiles(Compared& compared) {
     compared.kernel.Stat(compared.kernel.Dir(compared.op.dir), compared.op.path, true, attr);
     compared.kernel.Inspect(false);
   }
-  const bool fifo = S_ISFIFO(attr.mode) && dentree == -ENXIO &&
-                    (kernel.result == 0 || kernel.result == -EINVAL);
+  const bool fifo =
+      S_ISFIFO(attr.mode) && dentree == -ENXIO && (kernel.result == 0 || kernel.result == -EINVAL);
   // The tmpfs lets no device be opened, and says so first.
   const bool device = (S_ISCHR(attr.mode) || S_ISBLK(attr.mode)) && kernel.result == -EACCES;
   if (!fifo && !device) return;

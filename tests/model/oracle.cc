@@ -42,6 +42,7 @@ for --replay and for the shell. The last line tells how much was compared.
   --threads T    drive T worlds of one dentree at the same time (1)
   --keep-going   do not end with the first divergence
   --inject NAME  give dentree a bug, to see it found (help: lists them)
+  --expect-divergence  exit with 0 if there is one, with 1 if there is none
   --replay FILE  run the operations in FILE (- is standard input), one on a line; an empty line
                  begins another sequence, in new worlds
   --trace        write every operation to standard error before it runs
@@ -56,6 +57,7 @@ struct Options {
   uint64_t seed = 0;
   unsigned threads = 1;
   bool keep_going = false;
+  bool expected = false;
   bool help = false;
   std::string replay;
   ReplayOptions run;
@@ -109,6 +111,8 @@ std::optional<std::string> Parse(const std::vector<std::string_view>& arguments,
       options.keep_going = true;
     } else if (name == "--trace") {
       options.run.trace = true;
+    } else if (name == "--expect-divergence") {
+      options.expected = true;
     } else if (name == "--help") {
       options.help = true;
     } else if (i + 1 == arguments.size()) {
@@ -240,7 +244,7 @@ int Oracle::Run() {
   }
   absl::PrintF("%d operations, seed %d, %d checkpoints, %d divergences\n", operations_,
                options_.seed, checkpoints_, divergences_);
-  return divergences_ > 0 ? kExitDivergence : 0;
+  return (divergences_ > 0) != options_.expected ? kExitDivergence : 0;
 }
 
 // --- sequences from a file ---------------------------------------------------------------------
