@@ -49,7 +49,12 @@ Status Content::Reserve(PagePool& pool, uint64_t first, uint64_t last) {
   for (; index < last && status; ++index) {
     const Result<void**> slot = MakeSlot(pool, index);
     if (!slot) status = Err(slot.error());
-    if (!slot || **slot != nullptr) continue;
+    if (!slot) continue;
+    if (**slot != nullptr) {
+      // What is reserved once more counts as data, as in tmpfs.
+      **slot = PageOf(**slot);
+      continue;
+    }
     const auto page = pool.New();
     if (!page) {
       status = Err(page.error());

@@ -162,9 +162,7 @@ class RegularOps final : public CommonOps {
 
  private:
   static void Resize(Inode& inode, uint64_t size) {
-    const bool has_pages =
-        inode.private_data() != nullptr && inode.priv<Content>().NextPage(0).has_value();
-    if (size <= inode.size() && has_pages) {
+    if (size <= inode.size() && PagesOf(inode) > 0) {
       inode.priv<Content>().Cut(SuperOf(inode).pages(), size);
       // Cutting is a change even where it leaves all as it was: tmpfs has it so.
       const int64_t now = Now(inode);

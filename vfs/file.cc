@@ -30,25 +30,25 @@ void File::Put(File* file) {
   vfs.files().Delete(file);
 }
 
-namespace {
-
 // A write by someone without the right to keep them takes the set-id bits away, and by anyone the
 // capabilities of the program.
-Status StripPrivileges(const File& file) {
-  Inode& inode = file.inode();
-  const Stat attr = inode.Attrs();
-  const Mode lost = file.creds().Has(Cap::kFsetid) || !IsRegular(attr.mode)
-                        ? Mode{0}
-                        : SetIdLost(attr, file.creds());
-  if (lost == 0 && !(inode.flags() & kInodeFileCaps)) return {};
-  base::WriteLock lock(inode.sem());
-  DropFileCaps(inode);
+Status File::StripPrivileges(const Creds* caller) const {
+  const Creds& creds = caller != nullptr ? *caller : *creds_;
+  Inode& changed = inode();
+  const Stat attr = changed.Attrs();
+  const Mode lost =
+      creds.Has(Cap::kFsetid) || !IsRegular(attr.mode) ? Mode{0} : SetIdLost(attr, creds);
+  if (lost == 0 && !(changed.flags() & kInodeFileCaps)) return {};
+  base::WriteLock lock(changed.sem());
+  DropFileCaps(changed);
   if (lost == 0) return {};
   const SetAttr change{.mode = static_cast<Mode>(attr.mode & 07777 & ~lost)};
-  TRY(inode.ops().Setattr(inode, change));
-  inode.vfs().notify().OnSetattr(file.dentry(), change);
+  TRY(changed.ops().Setattr(changed, change));
+  changed.vfs().notify().OnSetattr(dentry(), change);
   return {};
 }
+
+namespace {
 
 template <class Bytes>
 size_t TotalOf(std::span<const Bytes> parts) {
@@ -80,10 +80,10 @@ Status File::MayRead(uint64_t pos, size_t size) const {
   return {};
 }
 
-Status File::MayWrite(uint64_t pos, size_t size) const {
+Status File::MayWrite(uint64_t pos, size_t size, const Creds* caller) const {
   if (!writable()) return base::Err(Errno::kBadF);
   TRY(CheckRange(pos, size));
-  return size == 0 ? Status() : StripPrivileges(*this);
+  return size == 0 ? Status() : StripPrivileges(caller);
 }
 
 Result<size_t> File::Read(std::span<std::byte> out) {
@@ -93,9 +93,9 @@ Result<size_t> File::Read(std::span<std::byte> out) {
   return n;
 }
 
-Result<size_t> File::Write(std::span<const std::byte> in) {
+Result<size_t> File::Write(std::span<const std::byte> in, const Creds* caller) {
   base::MutexLock lock(pos_mutex_);
-  const size_t n = TRY(Pwrite(in, pos_));
+  const size_t n = TRY(Pwrite(in, pos_, caller));
   pos_ = AfterWrite(pos_, n);
   return n;
 }
@@ -105,8 +105,8 @@ Result<size_t> File::Pread(std::span<std::byte> out, uint64_t pos) {
   return Told(*this, IN_ACCESS, ops_->Read(*this, out, pos));
 }
 
-Result<size_t> File::Pwrite(std::span<const std::byte> in, uint64_t pos) {
-  TRY(MayWrite(pos, in.size()));
+Result<size_t> File::Pwrite(std::span<const std::byte> in, uint64_t pos, const Creds* caller) {
+  TRY(MayWrite(pos, in.size(), caller));
   return Told(*this, IN_MODIFY, ops_->Write(*this, in, pos));
 }
 
@@ -166,8 +166,8 @@ Result<size_t> File::ReadVecAt(std::span<const std::span<std::byte>> out, uint64
 }
 
 Result<size_t> File::WriteVecAt(std::span<const std::span<const std::byte>> in, uint64_t pos,
-                                uint64_t limit) {
-  TRY(MayWrite(pos, TotalOf(in)));
+                                uint64_t limit, const Creds* caller) {
+  TRY(MayWrite(pos, TotalOf(in), caller));
   const bool plain = in.size() == 1 && limit == kNoSizeLimit;
   return Told(*this, IN_MODIFY,
               plain ? ops_->Write(*this, in[0], pos) : ops_->WriteVec(*this, in, pos, limit));
@@ -185,33 +185,55 @@ Result<size_t> File::ReadVec(std::span<const std::span<std::byte>> out,
 }
 
 Result<size_t> File::WriteVec(std::span<const std::span<const std::byte>> in,
-                              std::optional<uint64_t> pos, uint64_t limit) {
+                              std::optional<uint64_t> pos, uint64_t limit, const Creds* caller) {
   if (!writable()) return base::Err(Errno::kBadF);
   if (in.size() > kIovMax) return base::Err(Errno::kInval);
-  if (pos) return WriteVecAt(in, *pos, limit);
+  if (pos) return WriteVecAt(in, *pos, limit, caller);
   base::MutexLock lock(pos_mutex_);
-  const size_t n = TRY(WriteVecAt(in, pos_, limit));
+  const size_t n = TRY(WriteVecAt(in, pos_, limit, caller));
   pos_ = AfterWrite(pos_, n);
   return n;
 }
 
-Status File::Fallocate(int mode, int64_t offset, int64_t size, uint64_t limit) {
+// Modes that Linux knows, of which file systems have what they can.
+static bool IsFallocateMode(int mode) {
+  const bool keeps_size = mode & kFallocKeepSize;
+  switch (mode & ~kFallocKeepSize) {
+    case 0:
+    case 0x10:  // zero range
+    case 0x40:  // unshare range
+      return true;
+    case kFallocPunchHole:
+      return keeps_size;
+    case 0x08:  // collapse range
+    case 0x20:  // insert range
+    case 0x80:  // write zeroes
+      return !keeps_size;
+    default:
+      return false;
+  }
+}
+
+Status File::Fallocate(int mode, int64_t offset, int64_t size, uint64_t limit,
+                       const Creds* caller) {
   if (path_only()) return base::Err(Errno::kBadF);
   if (offset < 0 || size <= 0) return base::Err(Errno::kInval);
-  const bool punch = mode == (kFallocPunchHole | kFallocKeepSize);
-  if (!punch && (mode & ~kFallocKeepSize)) return base::Err(Errno::kOpNotSupp);
+  if (!IsFallocateMode(mode)) return base::Err(Errno::kOpNotSupp);
   if (!writable()) return base::Err(Errno::kBadF);
-  if (punch && (inode().flags() & kInodeAppend)) return base::Err(Errno::kPerm);
+  const bool plain = (mode & ~kFallocKeepSize) == 0;
+  const bool punch = mode == (kFallocPunchHole | kFallocKeepSize);
+  if (!plain && (inode().flags() & kInodeAppend)) return base::Err(Errno::kPerm);
   if (inode().flags() & kInodeImmutable) return base::Err(Errno::kPerm);
   if (inode().type() == FileType::kFifo) return base::Err(Errno::kSPipe);
   if (inode().is_dir()) return base::Err(Errno::kIsDir);
   if (!IsRegular(inode().mode())) return base::Err(Errno::kNoDev);
   const uint64_t end = static_cast<uint64_t>(offset) + static_cast<uint64_t>(size);
   if (end > kMaxFileBytes) return base::Err(Errno::kFBig);
+  if (!plain && !punch) return base::Err(Errno::kOpNotSupp);
   if (!punch && end > limit && end > inode().size()) return base::Err(Errno::kFBig);
   TRY(ops_->Fallocate(*this, mode, static_cast<uint64_t>(offset), static_cast<uint64_t>(size)));
   path_.vfs().notify().OnFile(*this, IN_MODIFY);
-  return StripPrivileges(*this);
+  return StripPrivileges(caller);
 }
 
 namespace {
@@ -228,13 +250,14 @@ Status MayCopy(const File& in, const File& out) {
   return {};
 }
 
-Result<size_t> CopyBytes(File& in, uint64_t from, File& out, uint64_t to, size_t size) {
+Result<size_t> CopyBytes(File& in, uint64_t from, File& out, uint64_t to, size_t size,
+                         const Creds* caller) {
   std::array<std::byte, 16384> buffer;
   size_t done = 0;
   while (done < size) {
     const auto wanted = std::span(buffer).first(std::min(buffer.size(), size - done));
     const Result<size_t> got = in.Pread(wanted, from + done);
-    const Result<size_t> put = got ? out.Pwrite(wanted.first(*got), to + done) : got;
+    const Result<size_t> put = got ? out.Pwrite(wanted.first(*got), to + done, caller) : got;
     if (!put && done == 0) return put;
     if (put) done += *put;
     if (!put || *put < wanted.size()) break;
@@ -255,7 +278,8 @@ void File::Advance(size_t n) {
 }
 
 Result<size_t> File::CopyRange(File& in, std::optional<uint64_t> in_pos, File& out,
-                               std::optional<uint64_t> out_pos, size_t size, uint64_t limit) {
+                               std::optional<uint64_t> out_pos, size_t size, uint64_t limit,
+                               const Creds* caller) {
   TRY(MayCopy(in, out));
   const uint64_t from = in_pos ? *in_pos : in.pos();
   const uint64_t to = out_pos ? *out_pos : out.pos();
@@ -265,24 +289,25 @@ Result<size_t> File::CopyRange(File& in, std::optional<uint64_t> in_pos, File& o
   }
   const uint64_t in_size = in.inode().size();
   uint64_t count = from >= in_size ? 0 : std::min<uint64_t>(size, in_size - from);
-  if (to >= std::min(limit, kMaxFileBytes)) return base::Err(Errno::kFBig);
+  if (to <= kMaxFileBytes && to >= std::min(limit, kMaxFileBytes)) return base::Err(Errno::kFBig);
+  if (from > kMaxFileBytes || to > kMaxFileBytes) return base::Err(Errno::kInval);
   count = std::min({count, limit - to, kMaxFileBytes - to, uint64_t{kMaxIoBytes}});
   if (&in.inode() == &out.inode() && to + count > from && to < from + count) {
     return base::Err(Errno::kInval);
   }
-  const size_t n = TRY(CopyBytes(in, from, out, to, count));
+  const size_t n = TRY(CopyBytes(in, from, out, to, count, caller));
   if (!in_pos) in.Advance(n);
   if (!out_pos) out.Advance(n);
   return n;
 }
 
-Status File::Truncate(uint64_t size, uint64_t limit) {
+Status File::Truncate(uint64_t size, uint64_t limit, const Creds* caller) {
   if (size > kMaxFileBytes) return base::Err(Errno::kInval);
   if (path_only()) return base::Err(Errno::kBadF);
   if (!writable() || !IsRegular(inode().mode())) return base::Err(Errno::kInval);
   if (inode().flags() & kInodeAppend) return base::Err(Errno::kPerm);
   if (size > limit && size > inode().size()) return base::Err(Errno::kFBig);
-  TRY(StripPrivileges(*this));
+  TRY(StripPrivileges(caller));
   TRY(ops_->Truncate(*this, size));
   path_.vfs().notify().OnDentry(dentry(), IN_MODIFY);
   return {};

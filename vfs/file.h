@@ -49,11 +49,13 @@ class File {
     return *static_cast<T*>(private_);
   }
 
-  // --- what a descriptor does. Rights of the open mode are checked: kBadF. ---
+  // --- what a descriptor does. Rights of the open mode are checked: kBadF. A change takes set-id
+  // bits away as `caller` must have it, who need not be who opened the file; null: who did. ---
   Result<size_t> Read(std::span<std::byte> out);
-  Result<size_t> Write(std::span<const std::byte> in);  // O_APPEND: at the end
+  // O_APPEND: at the end.
+  Result<size_t> Write(std::span<const std::byte> in, const Creds* caller = nullptr);
   Result<size_t> Pread(std::span<std::byte> out, uint64_t pos);
-  Result<size_t> Pwrite(std::span<const std::byte> in, uint64_t pos);
+  Result<size_t> Pwrite(std::span<const std::byte> in, uint64_t pos, const Creds* caller = nullptr);
   // The same, at `pos` or (nothing) at the position, for a caller that must not sleep: where they
   // would, kAgain as FileOps::ReadNowait says. They do wait for a thread that is inside another
   // call of the same file, so no other thread may sleep in one.
@@ -64,13 +66,15 @@ class File {
   // gives it as `limit`, a position: a write ends there, and kFBig from there on.
   Result<size_t> ReadVec(std::span<const std::span<std::byte>> out, std::optional<uint64_t> pos);
   Result<size_t> WriteVec(std::span<const std::span<const std::byte>> in,
-                          std::optional<uint64_t> pos, uint64_t limit = kNoSizeLimit);
+                          std::optional<uint64_t> pos, uint64_t limit = kNoSizeLimit,
+                          const Creds* caller = nullptr);
   // `mode` of FallocateModes.
-  Status Fallocate(int mode, int64_t offset, int64_t size, uint64_t limit = kNoSizeLimit);
+  Status Fallocate(int mode, int64_t offset, int64_t size, uint64_t limit = kNoSizeLimit,
+                   const Creds* caller = nullptr);
   // Copies between two regular files of one file system; they may be one.
   static Result<size_t> CopyRange(File& in, std::optional<uint64_t> in_pos, File& out,
                                   std::optional<uint64_t> out_pos, size_t size,
-                                  uint64_t limit = kNoSizeLimit);
+                                  uint64_t limit = kNoSizeLimit, const Creds* caller = nullptr);
   // --- for a request loop whose io_uring moves the data (host_move.cc) ---
   std::optional<int> HostFd() { return path_only() ? std::nullopt : ops_->HostFd(*this); }
   // `want` is kMayRead or kMayWrite. Where the bytes are: `pos`, or (nothing) the position. kAgain:
@@ -82,7 +86,7 @@ class File {
 
   Result<uint64_t> Seek(int64_t offset, Whence whence);
   Status Readdir(DirSink& sink);  // from the position on; moves it
-  Status Truncate(uint64_t size, uint64_t limit = kNoSizeLimit);
+  Status Truncate(uint64_t size, uint64_t limit = kNoSizeLimit, const Creds* caller = nullptr);
   PollEvents Poll();
   Status Fsync();
   Result<uint64_t> Ioctl(unsigned cmd, uint64_t arg);
@@ -97,12 +101,13 @@ class File {
   static constexpr OpenFlags kCanRead = O_RDONLY + 1, kCanWrite = O_WRONLY + 1;
 
   Status MayRead(uint64_t pos, size_t size) const;
-  Status MayWrite(uint64_t pos, size_t size) const;
+  Status MayWrite(uint64_t pos, size_t size, const Creds* caller = nullptr) const;
+  Status StripPrivileges(const Creds* caller) const;
   uint64_t pos();
   void Advance(size_t n);
   Result<size_t> ReadVecAt(std::span<const std::span<std::byte>> out, uint64_t pos);
   Result<size_t> WriteVecAt(std::span<const std::span<const std::byte>> in, uint64_t pos,
-                            uint64_t limit);
+                            uint64_t limit, const Creds* caller);
   uint64_t AfterWrite(uint64_t pos, size_t n) const {
     return (flags() & O_APPEND) && n > 0 ? inode().size() : pos + n;
   }

@@ -79,6 +79,7 @@ Result<FileRef> Ops::Open(const Path& path, OpenFlags flags, CredsRef creds) {
   SYNC_POINT(vfs_.sync_points(), "ops:open:checked");
   FileRef file = TRY(OpenChecked(path, flags, std::move(creds)));
   if (truncates) {
+    TRY(file->StripPrivileges(nullptr));
     TRY(file->ops_->Truncate(*file, 0));
     vfs_.notify().OnDentry(*path.dentry, IN_MODIFY);
   }

@@ -307,8 +307,8 @@ Result<size_t> Task::Read(int fd, std::span<std::byte> out) { return TRY(fds_.Ge
 Result<size_t> Task::Write(int fd, std::span<const std::byte> in) {
   const FileRef file = TRY(fds_.Get(fd));
   const uint64_t limit = file_size_limit();
-  if (limit != kNoSizeLimit) return file->WriteVec({&in, 1}, std::nullopt, limit);
-  return file->Write(in);
+  if (limit != kNoSizeLimit) return file->WriteVec({&in, 1}, std::nullopt, limit, creds_.get());
+  return file->Write(in, creds_.get());
 }
 
 Result<size_t> Task::Write(int fd, std::string_view text) {
@@ -324,8 +324,8 @@ Result<size_t> Task::Pwrite(int fd, std::span<const std::byte> in, uint64_t pos)
   if (pos > INT64_MAX) return Err(Errno::kInval);
   const FileRef file = TRY(fds_.Get(fd));
   const uint64_t limit = file_size_limit();
-  if (limit != kNoSizeLimit) return file->WriteVec({&in, 1}, pos, limit);
-  return file->Pwrite(in, pos);
+  if (limit != kNoSizeLimit) return file->WriteVec({&in, 1}, pos, limit, creds_.get());
+  return file->Pwrite(in, pos, creds_.get());
 }
 
 Result<uint64_t> Task::Lseek(int fd, int64_t offset, Whence whence) {
@@ -336,7 +336,7 @@ Status Task::Getdents(int fd, DirSink& sink) { return TRY(fds_.Get(fd))->Readdir
 
 Status Task::Ftruncate(int fd, uint64_t size) {
   if (size > INT64_MAX) return Err(Errno::kInval);
-  return TRY(fds_.Get(fd))->Truncate(size, file_size_limit());
+  return TRY(fds_.Get(fd))->Truncate(size, file_size_limit(), creds_.get());
 }
 
 Status Task::Fsync(int fd) { return TRY(fds_.Get(fd))->Fsync(); }

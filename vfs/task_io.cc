@@ -15,7 +15,7 @@ Result<size_t> Task::Readv(int fd, std::span<const std::span<std::byte>> out) {
 }
 
 Result<size_t> Task::Writev(int fd, std::span<const std::span<const std::byte>> in) {
-  return TRY(fds_.Get(fd))->WriteVec(in, std::nullopt, file_size_limit());
+  return TRY(fds_.Get(fd))->WriteVec(in, std::nullopt, file_size_limit(), creds_.get());
 }
 
 Result<size_t> Task::Preadv(int fd, std::span<const std::span<std::byte>> out, uint64_t pos) {
@@ -23,7 +23,7 @@ Result<size_t> Task::Preadv(int fd, std::span<const std::span<std::byte>> out, u
 }
 
 Result<size_t> Task::Pwritev(int fd, std::span<const std::span<const std::byte>> in, uint64_t pos) {
-  return TRY(fds_.Get(fd))->WriteVec(in, pos, file_size_limit());
+  return TRY(fds_.Get(fd))->WriteVec(in, pos, file_size_limit(), creds_.get());
 }
 
 Result<size_t> Task::CopyFileRange(int in, std::optional<uint64_t> in_pos, int out,
@@ -32,11 +32,11 @@ Result<size_t> Task::CopyFileRange(int in, std::optional<uint64_t> in_pos, int o
   const FileRef to = TRY(fds_.Get(out));
   if (from->path_only() || to->path_only()) return Err(Errno::kBadF);
   if (flags != 0) return Err(Errno::kInval);
-  return File::CopyRange(*from, in_pos, *to, out_pos, size, file_size_limit());
+  return File::CopyRange(*from, in_pos, *to, out_pos, size, file_size_limit(), creds_.get());
 }
 
 Status Task::Fallocate(int fd, int mode, int64_t offset, int64_t size) {
-  return TRY(fds_.Get(fd))->Fallocate(mode, offset, size, file_size_limit());
+  return TRY(fds_.Get(fd))->Fallocate(mode, offset, size, file_size_limit(), creds_.get());
 }
 
 Status Task::Syncfs(int fd) {

@@ -92,6 +92,7 @@ Result<FileRef> Task::OpenOrCreate(int dir, std::string_view path, OpenFlags fla
   for (int links = 0; links <= kMaxSymlinks; ++links) {
     const Parent parent = TRY(WalkParent(vfs_, context, target, walk));
     if (parent.kind != Parent::Last::kNormal) {
+      TRY(Walk(vfs_, context, target, walk));  // ".." may lead out of the scope
       return Err(flags & O_EXCL ? Errno::kExist : Errno::kIsDir);
     }
     if (parent.trailing_slash) return Err(Errno::kIsDir);
