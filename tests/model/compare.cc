@@ -16,7 +16,7 @@ namespace {
 
 bool Opens(const Op& op) {
   const std::string_view name = op.kind->name;
-  return name == "open" || name == "create" || name == "opendir";
+  return name == "open" || name == "create" || name == "opendir" || name == "openat2";
 }
 
 void DropSlot(System& system, int slot) {
@@ -34,9 +34,10 @@ void LevelSpecialFiles(Compared& compared) {
   if (kernel.result == 0) {
     compared.kernel.Fstat(compared.kernel.Slot(compared.op.slot), attr);
   } else {
-    compared.kernel.Inspect(true);
+    // Both: who has looked is somebody else to descriptors that were opened before.
+    for (System* system : {&compared.kernel, &compared.dentree}) system->Inspect(true);
     compared.kernel.Stat(compared.kernel.Dir(compared.op.dir), compared.op.path, true, attr);
-    compared.kernel.Inspect(false);
+    for (System* system : {&compared.kernel, &compared.dentree}) system->Inspect(false);
   }
   const bool fifo =
       S_ISFIFO(attr.mode) && dentree == -ENXIO && (kernel.result == 0 || kernel.result == -EINVAL);

@@ -1,5 +1,7 @@
 #include "tests/model/dentree_system.h"
 
+#include <sys/stat.h>
+
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -52,6 +54,21 @@ Follow FollowIf(bool follow) { return follow ? Follow::kYes : Follow::kNo; }
 std::span<std::byte> BytesOf(std::span<char> text) { return std::as_writable_bytes(text); }
 std::span<const std::byte> BytesOf(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+std::optional<uint64_t> PositionOf(int64_t position) {
+  if (position == -1) return std::nullopt;
+  return static_cast<uint64_t>(position);
+}
+
+// A target of extended attributes as the *at calls take it.
+int DirOf(const System::Target& of) { return of.path == nullptr ? of.fd : vfs::kAtFdCwd; }
+std::string_view PathOf(const System::Target& of) {
+  return of.path == nullptr ? std::string_view() : *of.path;
+}
+int FlagsOf(const System::Target& of) {
+  if (of.path == nullptr) return AT_EMPTY_PATH;
+  return of.follow ? 0 : AT_SYMLINK_NOFOLLOW;
 }
 
 class Collect final : public vfs::DirSink {
@@ -112,6 +129,27 @@ class DentreeSystem final : public System {
   }
   int64_t Fchdir(int fd) override { return Answer(task().Fchdir(fd)); }
   int64_t Fsync(int fd) override { return Answer(task().Fsync(fd)); }
+  int64_t Openat2(int dir, const std::string& path, uint64_t flags, uint64_t mode,
+                  uint64_t resolve) override {
+    return Answer(task().Openat2(dir, path, {.flags = flags, .mode = mode, .resolve = resolve}));
+  }
+  int64_t Fallocate(int fd, int mode, int64_t offset, int64_t size) override {
+    return Answer(task().Fallocate(fd, mode, offset, size));
+  }
+  int64_t CopyRange(int in, int64_t in_pos, int out, int64_t out_pos, size_t size) override {
+    return Answer(task().CopyFileRange(in, PositionOf(in_pos), out, PositionOf(out_pos), size));
+  }
+  int64_t Futimens(int fd, TimeChange atime, TimeChange mtime) override {
+    return Answer(task().Futimens(fd, {SpecOf(atime), SpecOf(mtime)}));
+  }
+  int64_t GetStatusFlags(int fd) override { return Answer(task().GetStatusFlags(fd)); }
+  int64_t SetStatusFlags(int fd, int flags) override {
+    return Answer(task().SetStatusFlags(fd, flags));
+  }
+  int64_t GetFileFlags(int fd) override { return Answer(task().Ioctl(fd, vfs::kIocGetFlags, 0)); }
+  int64_t SetFileFlags(int fd, uint32_t flags) override {
+    return Answer(task().Ioctl(fd, vfs::kIocSetFlags, flags));
+  }
 
   int64_t Stat(int dir, const std::string& path, bool follow, Attr& attr) override {
     return Store(task().StatAt(dir, path, FollowIf(follow)), attr);
@@ -156,6 +194,37 @@ class DentreeSystem final : public System {
   int64_t Truncate(const std::string& path, int64_t size) override {
     return Answer(task().Truncate(path, static_cast<uint64_t>(size)));
   }
+  int64_t Linkat(int from_dir, const std::string& from, int to_dir, const std::string& to,
+                 int flags) override {
+    return Answer(task().LinkAt(from_dir, from, to_dir, to, flags));
+  }
+  int64_t Renameat(int from_dir, const std::string& from, int to_dir, const std::string& to,
+                   unsigned flags) override {
+    return Answer(task().RenameAt(from_dir, from, to_dir, to, flags));
+  }
+  int64_t Getxattr(const Target& of, const std::string& name, size_t room,
+                   std::string& value) override {
+    value.resize(room);
+    const auto n =
+        task().GetxattrAt(DirOf(of), PathOf(of), name, BytesOf(std::span(value)), FlagsOf(of));
+    value.resize(room == 0 || !n ? 0 : *n);
+    return Answer(n);
+  }
+  int64_t Setxattr(const Target& of, const std::string& name, const std::string& value,
+                   int flags) override {
+    const std::string_view bytes = value;
+    return Answer(
+        task().SetxattrAt(DirOf(of), PathOf(of), name, BytesOf(bytes), flags, FlagsOf(of)));
+  }
+  int64_t Removexattr(const Target& of, const std::string& name) override {
+    return Answer(task().RemovexattrAt(DirOf(of), PathOf(of), name, FlagsOf(of)));
+  }
+  int64_t Listxattr(const Target& of, size_t room, std::string& names) override {
+    names.resize(room);
+    const auto n = task().ListxattrAt(DirOf(of), PathOf(of), std::span(names), FlagsOf(of));
+    names.resize(room == 0 || !n ? 0 : *n);
+    return Answer(n);
+  }
   int64_t NameMax(const std::string& path) override {
     const auto stat = task().Statfs(path);
     return stat ? int64_t{stat->namelen} : Answer(stat);
@@ -199,13 +268,8 @@ class DentreeSystem final : public System {
 
 int64_t DentreeSystem::Utimens(const std::string& path, TimeChange atime, TimeChange mtime,
                                bool follow) {
-  using Kind = TimeChange::Kind;
-  vfs::SetAttr change;
-  // The interface knows "both now" only.
-  change.times_are_now = atime.kind == Kind::kNow && mtime.kind == Kind::kNow;
-  if (atime.kind == Kind::kSet) change.atime = atime.ns;
-  if (mtime.kind == Kind::kSet) change.mtime = mtime.ns;
-  return Answer(task().SetTimes(path, change, FollowIf(follow)));
+  const int flags = follow ? 0 : AT_SYMLINK_NOFOLLOW;
+  return Answer(task().UtimensAt(vfs::kAtFdCwd, path, {SpecOf(atime), SpecOf(mtime)}, flags));
 }
 
 }  // namespace

@@ -2,13 +2,17 @@
 
 #include <dirent.h>
 #include <linux/capability.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -54,18 +58,6 @@ Attr AttrOf(const struct stat& stat) {
           .ctime = NanoSeconds(stat.st_ctim)};
 }
 
-timespec SpecOf(TimeChange change) {
-  switch (change.kind) {
-    case TimeChange::Kind::kOmit:
-      return {.tv_sec = 0, .tv_nsec = UTIME_OMIT};
-    case TimeChange::Kind::kNow:
-      return {.tv_sec = 0, .tv_nsec = UTIME_NOW};
-    case TimeChange::Kind::kSet:
-      break;
-  }
-  return {.tv_sec = change.ns / 1'000'000'000, .tv_nsec = change.ns % 1'000'000'000};
-}
-
 class KernelSystem final : public System {
  public:
   explicit KernelSystem(bool several_users) : several_users_(several_users) {}
@@ -103,6 +95,40 @@ class KernelSystem final : public System {
   }
   int64_t Fchdir(int fd) override { return Answer(fchdir(fd)); }
   int64_t Fsync(int fd) override { return Answer(fsync(fd)); }
+  int64_t Openat2(int dir, const std::string& path, uint64_t flags, uint64_t mode,
+                  uint64_t resolve) override {
+    open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
+    if (!(flags & O_PATH)) how.flags |= O_NONBLOCK;
+    how.flags |= O_CLOEXEC;
+    return Call(SYS_openat2, dir, path.c_str(), &how, sizeof(how));
+  }
+  int64_t Fallocate(int fd, int mode, int64_t offset, int64_t size) override {
+    return Answer(fallocate(fd, mode, offset, size));
+  }
+  int64_t CopyRange(int in, int64_t in_pos, int out, int64_t out_pos, size_t size) override {
+    off64_t in_at = in_pos;
+    off64_t out_at = out_pos;
+    return Answer(copy_file_range(in, in_pos == -1 ? nullptr : &in_at, out,
+                                  out_pos == -1 ? nullptr : &out_at, size, 0));
+  }
+  int64_t Futimens(int fd, TimeChange atime, TimeChange mtime) override {
+    const timespec times[2] = {SpecOf(atime), SpecOf(mtime)};
+    return Call(SYS_utimensat, fd, nullptr, times, 0);
+  }
+  // Every descriptor here is opened with O_NONBLOCK.
+  int64_t GetStatusFlags(int fd) override {
+    const int64_t flags = Answer(fcntl(fd, F_GETFL));
+    return flags < 0 ? flags : flags & ~int64_t{O_NONBLOCK};
+  }
+  int64_t SetStatusFlags(int fd, int flags) override { return Answer(fcntl(fd, F_SETFL, flags)); }
+  int64_t GetFileFlags(int fd) override {
+    int flags = 0;
+    const int64_t answer = Answer(ioctl(fd, FS_IOC_GETFLAGS, &flags));
+    return answer < 0 ? answer : flags;
+  }
+  int64_t SetFileFlags(int fd, uint32_t flags) override {
+    return Answer(ioctl(fd, FS_IOC_SETFLAGS, &flags));
+  }
 
   int64_t Stat(int dir, const std::string& path, bool follow, Attr& attr) override {
     struct stat stat;
@@ -155,6 +181,45 @@ class KernelSystem final : public System {
   }
   int64_t Truncate(const std::string& path, int64_t size) override {
     return Answer(truncate(path.c_str(), size));
+  }
+  int64_t Linkat(int from_dir, const std::string& from, int to_dir, const std::string& to,
+                 int flags) override {
+    return Answer(linkat(from_dir, from.c_str(), to_dir, to.c_str(), flags));
+  }
+  int64_t Renameat(int from_dir, const std::string& from, int to_dir, const std::string& to,
+                   unsigned flags) override {
+    return Call(SYS_renameat2, from_dir, from.c_str(), to_dir, to.c_str(), flags);
+  }
+  int64_t Getxattr(const Target& of, const std::string& name, size_t room,
+                   std::string& value) override {
+    value.resize(room);
+    const char* const key = name.c_str();
+    const int64_t n = Answer(of.path == nullptr ? fgetxattr(of.fd, key, value.data(), room)
+                             : of.follow ? getxattr(of.path->c_str(), key, value.data(), room)
+                                         : lgetxattr(of.path->c_str(), key, value.data(), room));
+    value.resize(room == 0 || n < 0 ? 0 : static_cast<size_t>(n));
+    return n;
+  }
+  int64_t Setxattr(const Target& of, const std::string& name, const std::string& value,
+                   int flags) override {
+    const char* const key = name.c_str();
+    const size_t size = value.size();
+    return Answer(of.path == nullptr ? fsetxattr(of.fd, key, value.data(), size, flags)
+                  : of.follow        ? setxattr(of.path->c_str(), key, value.data(), size, flags)
+                                     : lsetxattr(of.path->c_str(), key, value.data(), size, flags));
+  }
+  int64_t Removexattr(const Target& of, const std::string& name) override {
+    return Answer(of.path == nullptr ? fremovexattr(of.fd, name.c_str())
+                  : of.follow        ? removexattr(of.path->c_str(), name.c_str())
+                                     : lremovexattr(of.path->c_str(), name.c_str()));
+  }
+  int64_t Listxattr(const Target& of, size_t room, std::string& names) override {
+    names.resize(room);
+    const int64_t n = Answer(of.path == nullptr ? flistxattr(of.fd, names.data(), room)
+                             : of.follow        ? listxattr(of.path->c_str(), names.data(), room)
+                                                : llistxattr(of.path->c_str(), names.data(), room));
+    names.resize(room == 0 || n < 0 ? 0 : static_cast<size_t>(n));
+    return n;
   }
   int64_t NameMax(const std::string& path) override {
     struct statfs stat;

@@ -78,17 +78,17 @@ std::string Generator::TargetPath() {
 int Generator::Dir() { return random_.OneIn(8) ? Slot() : -1; }
 
 int64_t Generator::FileMode() {
-  static constexpr int64_t kModes[] = {0644, 0644, 0666, 0600, 0,    0400, 0200,  0755,
-                                       0777, 0070, 0755, 0755, 0777, 0644, 01664, 0611};
-  return random_.OneIn(10) ? static_cast<int64_t>(random_.Below(010000)) & ~07000
+  static constexpr int64_t kModes[] = {0644, 0644, 0666,  0600,  0,     0400,  0200,  0755,
+                                       0777, 0070, 04755, 02755, 06777, 02644, 01664, 0611};
+  return random_.OneIn(10) ? static_cast<int64_t>(random_.Below(010000)) & ~S_ISVTX
                            : random_.Of(kModes);
 }
 
 int64_t Generator::DirMode() {
-  static constexpr int64_t kModes[] = {0755, 0777, 0777, 0777,  0775,  0700, 0,
-                                       0555, 0775, 0777, 01775, 01775, 0711, 01777};
+  static constexpr int64_t kModes[] = {0755, 0777,  0777,  0777,  0775,  0700, 0,
+                                       0555, 02775, 02777, 01775, 03775, 0711, 01777};
   const int64_t mode =
-      random_.OneIn(10) ? static_cast<int64_t>(random_.Below(02000)) : random_.Of(kModes);
+      random_.OneIn(10) ? static_cast<int64_t>(random_.Below(010000)) : random_.Of(kModes);
   // dentree always protects links in such directories: they are compared where the machine does.
   const bool shared = (mode & (S_ISVTX | S_IWOTH)) == (S_ISVTX | S_IWOTH);
   return shared && !options_.protected_links ? mode & ~S_IWOTH : mode;

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_format.h"
 #include "tests/model/op.h"
+#include "tests/model/tree.h"
 
 namespace dentree::model {
 
@@ -88,6 +89,7 @@ void MakeOpen(Generator& gen, Op& op) {
   maybe(8, O_NOFOLLOW);
   maybe(12, O_PATH);
   maybe(30, O_NOATIME);
+  maybe(40, O_TMPFILE);
   op.b = gen.FileMode();
 }
 
@@ -227,6 +229,98 @@ void RunFsync(System& system, const Op& op, Outcome& out) {
   out.result = system.Fsync(system.Slot(op.slot));
 }
 
+// Bits 40 and up of the flags are openat2's resolve.
+constexpr int kResolveShift = 40;
+
+void MakeOpenat2(Generator& gen, Op& op) {
+  MakeOpen(gen, op);
+  Random& random = gen.random();
+  const bool creates = (op.a & O_CREAT) || (op.a & O_TMPFILE) == O_TMPFILE;
+  if (!creates && !random.OneIn(20)) op.b = 0;
+  // Not NO_XDEV, 1: with it, Linux calls an absolute symlink another mount if nothing before it
+  // asked for the root.
+  static constexpr int64_t kResolve[] = {0, 2, 4, 8, 8, 16, 16, 12, 20, 24, 64};
+  op.a |= random.Of(kResolve) << kResolveShift;
+}
+
+void RunOpenat2(System& system, const Op& op, Outcome& out) {
+  const uint64_t flags = static_cast<uint64_t>(op.a) & ((uint64_t{1} << kResolveShift) - 1);
+  out.result = system.Openat2(system.Dir(op.dir), op.path, flags, static_cast<uint64_t>(op.b),
+                              static_cast<uint64_t>(op.a) >> kResolveShift);
+  Put(system, op.slot, out);
+}
+
+void MakeFallocate(Generator& gen, Op& op) {
+  op.slot = gen.Slot();
+  op.a = gen.Position() % (int64_t{1} << 31);  // what is allocated is there
+  static constexpr int64_t kLengths[] = {1, 10, 4095, 4096, 4097, 10000, 0, -1};
+  op.b = gen.random().Of(kLengths);
+}
+
+void RunFallocate(System& system, const Op& op, Outcome& out) {
+  out.result = system.Fallocate(system.Slot(op.slot), 0, op.a, op.b);
+}
+
+void RunFallocateKeep(System& system, const Op& op, Outcome& out) {
+  out.result = system.Fallocate(system.Slot(op.slot), 1, op.a, op.b);
+}
+
+void RunPunch(System& system, const Op& op, Outcome& out) {
+  out.result = system.Fallocate(system.Slot(op.slot), 3, op.a, op.b);
+}
+
+void MakeOddFallocate(Generator& gen, Op& op) {
+  op.slot = gen.Slot();
+  op.a = static_cast<int64_t>(gen.random().Below(128));
+  op.b = 4096;
+}
+
+void RunOddFallocate(System& system, const Op& op, Outcome& out) {
+  out.result = system.Fallocate(system.Slot(op.slot), static_cast<int>(op.a), 4096, op.b);
+}
+
+// From `slot` to `dir`, both open files.
+void MakeCopyRange(Generator& gen, Op& op) {
+  op.slot = gen.Slot();
+  op.dir = gen.Slot();
+  op.a = gen.random().OneIn(3) ? -1 : gen.Position();
+  op.b = gen.random().OneIn(3) ? -1 : gen.Position();
+}
+
+void RunCopyRange(System& system, const Op& op, Outcome& out) {
+  const auto size = kSizes[static_cast<size_t>(op.slot * 7 + op.dir) % std::size(kSizes)];
+  out.result = system.CopyRange(system.Slot(op.slot), op.a, system.Slot(op.dir), op.b,
+                                static_cast<size_t>(size));
+}
+
+void RunGetFlags(System& system, const Op& op, Outcome& out) {
+  out.result = system.GetStatusFlags(system.Slot(op.slot));
+}
+
+void MakeSetFlags(Generator& gen, Op& op) {
+  op.slot = gen.Slot();
+  static constexpr int64_t kFlags[] = {0, O_APPEND, O_NOATIME, O_APPEND | O_RDWR, O_CREAT};
+  op.a = gen.random().Of(kFlags);
+}
+
+void RunSetFlags(System& system, const Op& op, Outcome& out) {
+  out.result = system.SetStatusFlags(system.Slot(op.slot), static_cast<int>(op.a));
+}
+
+void RunLsattr(System& system, const Op& op, Outcome& out) {
+  out.result = system.GetFileFlags(system.Slot(op.slot));
+}
+
+void MakeChattr(Generator& gen, Op& op) {
+  op.slot = gen.Slot();
+  static constexpr int64_t kFlags[] = {0, 0, 0, 0x10, 0x20, 0x40, 0x30, 0x80, 0x8};
+  op.a = gen.random().Of(kFlags);
+}
+
+void RunChattr(System& system, const Op& op, Outcome& out) {
+  out.result = system.SetFileFlags(system.Slot(op.slot), static_cast<uint32_t>(op.a));
+}
+
 // --- names -------------------------------------------------------------------------------------
 
 void RunStat(System& system, const Op& op, Outcome& out) {
@@ -298,8 +392,8 @@ void RunLink(System& system, const Op& op, Outcome& out) {
 
 void MakeRename(Generator& gen, Op& op) {
   MakeTwoPaths(gen, op);
-  static constexpr int64_t kFlags[] = {0, 0, 0, 0, 1, 2, 2};
-  op.a = gen.random().OneIn(20) ? static_cast<int64_t>(gen.random().Below(16)) & ~4
+  static constexpr int64_t kFlags[] = {0, 0, 0, 0, 1, 2, 2, 4};
+  op.a = gen.random().OneIn(20) ? static_cast<int64_t>(gen.random().Below(16))
                                 : gen.random().Of(kFlags);
 }
 
@@ -346,9 +440,13 @@ TimeChange TimeOf(int64_t code) {
 void MakeUtimens(Generator& gen, Op& op) {
   op.path = gen.Path();
   const auto time = [&] { return static_cast<int64_t>(gen.random().Below(1000)); };
-  op.a = gen.random().OneIn(4) ? -2 : time();
-  op.b = gen.random().OneIn(4) ? -2 : time();
-  if (gen.random().OneIn(3)) op.a = op.b = -1;
+  const auto change = [&] {
+    const auto kind = static_cast<int64_t>(gen.random().Below(5));
+    return kind < 2 ? -1 - kind : time();
+  };
+  op.a = change();
+  op.b = change();
+  if (gen.random().OneIn(4)) op.a = op.b = -1;
 }
 
 void RunUtimens(System& system, const Op& op, Outcome& out) {
@@ -357,6 +455,117 @@ void RunUtimens(System& system, const Op& op, Outcome& out) {
 
 void RunLutimens(System& system, const Op& op, Outcome& out) {
   out.result = system.Utimens(op.path, TimeOf(op.a), TimeOf(op.b), false);
+}
+
+void MakeFutimens(Generator& gen, Op& op) {
+  MakeUtimens(gen, op);
+  op.path.clear();
+  op.slot = gen.Slot();
+}
+
+void RunFutimens(System& system, const Op& op, Outcome& out) {
+  out.result = system.Futimens(system.Slot(op.slot), TimeOf(op.a), TimeOf(op.b));
+}
+
+// path from `dir`, path2 from `slot`.
+void MakeTwoAt(Generator& gen, Op& op) {
+  MakeTwoPaths(gen, op);
+  op.dir = gen.Dir();
+  op.slot = gen.Dir();
+}
+
+void MakeLinkat(Generator& gen, Op& op) {
+  MakeTwoAt(gen, op);
+  static constexpr int64_t kFlags[] = {0, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW};
+  op.a = gen.random().Of(kFlags);
+}
+
+void RunLinkat(System& system, const Op& op, Outcome& out) {
+  out.result = system.Linkat(system.Dir(op.dir), op.path, system.Dir(op.slot), op.path2,
+                             static_cast<int>(op.a));
+}
+
+// A name for what is open.
+void MakeLinkFd(Generator& gen, Op& op) {
+  op.slot = gen.Slot();
+  op.path = gen.Path();
+}
+
+void RunLinkFd(System& system, const Op& op, Outcome& out) {
+  out.result = system.Linkat(system.Slot(op.slot), "", AT_FDCWD, op.path, AT_EMPTY_PATH);
+}
+
+void MakeRenameat(Generator& gen, Op& op) {
+  MakeTwoAt(gen, op);
+  static constexpr int64_t kFlags[] = {0, 0, 1, 2};
+  op.a = gen.random().Of(kFlags);
+}
+
+void RunRenameat(System& system, const Op& op, Outcome& out) {
+  out.result = system.Renameat(system.Dir(op.dir), op.path, system.Dir(op.slot), op.path2,
+                               static_cast<unsigned>(op.a));
+}
+
+// --- extended attributes: a is the name, the flags from bit 8 on, and from bit 12 on whether it is
+// of a path, of a symlink, or of a descriptor; b the size of value or buffer -------------------
+
+std::string XattrName(int64_t a) {
+  static const std::string kXattrs[] = {"user.a",
+                                        "user.b",
+                                        "user.c",
+                                        "trusted.a",
+                                        "security.a",
+                                        "user.",
+                                        "nonsense",
+                                        "",
+                                        "user." + std::string(250, 'x'),
+                                        "user." + std::string(251, 'x'),
+                                        "system.no",
+                                        "user.\xff"};
+  return kXattrs[static_cast<size_t>(a & 0xff) % std::size(kXattrs)];
+}
+
+System::Target XattrTarget(System& system, const Op& op) {
+  const int64_t kind = op.a >> 12 & 3;
+  if (kind == 2) return {.fd = system.Slot(op.slot), .path = nullptr};
+  return {.path = &op.path, .follow = kind == 0};
+}
+
+void MakeXattr(Generator& gen, Op& op) {
+  Random& random = gen.random();
+  op.a = static_cast<int64_t>(random.OneIn(3) ? random.Below(12) : random.Below(3));
+  static constexpr int64_t kFlags[] = {0, 0, 0, 1, 2, 3, 4};
+  op.a |= random.Of(kFlags) << 8;
+  op.a |= static_cast<int64_t>(random.Below(3)) << 12;
+  if (op.a >> 12 == 2) {
+    op.slot = gen.Slot();
+  } else {
+    op.path = gen.Path();
+  }
+  static constexpr int64_t kXattrSizes[] = {0, 1, 5, 10, 10, 300, 300};
+  op.b = random.OneIn(20) ? 65536 + static_cast<int64_t>(random.Below(2)) : random.Of(kXattrSizes);
+}
+
+void RunSetxattr(System& system, const Op& op, Outcome& out) {
+  out.result =
+      system.Setxattr(XattrTarget(system, op), XattrName(op.a),
+                      std::string(static_cast<size_t>(op.b), 'v'), static_cast<int>(op.a >> 8 & 7));
+}
+
+void RunGetxattr(System& system, const Op& op, Outcome& out) {
+  out.result = system.Getxattr(XattrTarget(system, op), XattrName(op.a), static_cast<size_t>(op.b),
+                               out.data);
+}
+
+void RunRemovexattr(System& system, const Op& op, Outcome& out) {
+  out.result = system.Removexattr(XattrTarget(system, op), XattrName(op.a));
+}
+
+// In any order.
+void RunListxattr(System& system, const Op& op, Outcome& out) {
+  std::string names;
+  out.result = system.Listxattr(XattrTarget(system, op), static_cast<size_t>(op.b), names);
+  out.data = SortedNames(names);
 }
 
 void MakeTruncate(Generator& gen, Op& op) {
@@ -471,6 +680,24 @@ constexpr OpKind kKinds[] = {
     {"fchmod", 8, MakeFchmod, RunFchmod, nullptr, Radix::kOctal},
     {"fchown", 6, MakeFchown, RunFchown},
     {"fchdir", 4, MakeFd, RunFchdir},
+    {"openat2", 12, MakeOpenat2, RunOpenat2, nullptr, Radix::kHex, Radix::kOctal},
+    {"fallocate", 6, MakeFallocate, RunFallocate},
+    {"fallocate-keep", 4, MakeFallocate, RunFallocateKeep},
+    {"punch", 6, MakeFallocate, RunPunch},
+    {"fallocate-mode", 2, MakeOddFallocate, RunOddFallocate, nullptr, Radix::kHex},
+    {"copy", 8, MakeCopyRange, RunCopyRange},
+    {"futimens", 4, MakeFutimens, RunFutimens},
+    {"getfl", 3, MakeFd, RunGetFlags},
+    {"setfl", 4, MakeSetFlags, RunSetFlags, nullptr, Radix::kHex},
+    {"lsattr", 2, MakeFd, RunLsattr},
+    {"chattr", 3, MakeChattr, RunChattr, nullptr, Radix::kHex},
+    {"linkat", 6, MakeLinkat, RunLinkat, nullptr, Radix::kHex},
+    {"linkfd", 6, MakeLinkFd, RunLinkFd},
+    {"renameat", 8, MakeRenameat, RunRenameat},
+    {"setxattr", 12, MakeXattr, RunSetxattr, nullptr, Radix::kHex},
+    {"getxattr", 8, MakeXattr, RunGetxattr, nullptr, Radix::kHex},
+    {"removexattr", 6, MakeXattr, RunRemovexattr, nullptr, Radix::kHex},
+    {"listxattr", 4, MakeXattr, RunListxattr, nullptr, Radix::kHex},
     {"fsync", 1, MakeFd, RunFsync},
     {"stat", 20, MakeAt, RunStat, ShellStat},
     {"lstat", 20, MakeAt, RunLstat, ShellLstat},

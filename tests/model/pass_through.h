@@ -39,6 +39,45 @@ class PassThrough : public System {
   }
   int64_t Fchdir(int fd) override { return below_->Fchdir(fd); }
   int64_t Fsync(int fd) override { return below_->Fsync(fd); }
+  int64_t Openat2(int dir, const std::string& path, uint64_t flags, uint64_t mode,
+                  uint64_t resolve) override {
+    return below_->Openat2(dir, path, flags, mode, resolve);
+  }
+  int64_t Fallocate(int fd, int mode, int64_t offset, int64_t size) override {
+    return below_->Fallocate(fd, mode, offset, size);
+  }
+  int64_t CopyRange(int in, int64_t in_pos, int out, int64_t out_pos, size_t size) override {
+    return below_->CopyRange(in, in_pos, out, out_pos, size);
+  }
+  int64_t Futimens(int fd, TimeChange atime, TimeChange mtime) override {
+    return below_->Futimens(fd, atime, mtime);
+  }
+  int64_t GetStatusFlags(int fd) override { return below_->GetStatusFlags(fd); }
+  int64_t SetStatusFlags(int fd, int flags) override { return below_->SetStatusFlags(fd, flags); }
+  int64_t GetFileFlags(int fd) override { return below_->GetFileFlags(fd); }
+  int64_t SetFileFlags(int fd, uint32_t flags) override { return below_->SetFileFlags(fd, flags); }
+  int64_t Linkat(int from_dir, const std::string& from, int to_dir, const std::string& to,
+                 int flags) override {
+    return below_->Linkat(from_dir, from, to_dir, to, flags);
+  }
+  int64_t Renameat(int from_dir, const std::string& from, int to_dir, const std::string& to,
+                   unsigned flags) override {
+    return below_->Renameat(from_dir, from, to_dir, to, flags);
+  }
+  int64_t Getxattr(const Target& of, const std::string& name, size_t room,
+                   std::string& value) override {
+    return below_->Getxattr(of, name, room, value);
+  }
+  int64_t Setxattr(const Target& of, const std::string& name, const std::string& value,
+                   int flags) override {
+    return below_->Setxattr(of, name, value, flags);
+  }
+  int64_t Removexattr(const Target& of, const std::string& name) override {
+    return below_->Removexattr(of, name);
+  }
+  int64_t Listxattr(const Target& of, size_t room, std::string& names) override {
+    return below_->Listxattr(of, room, names);
+  }
   int64_t Stat(int dir, const std::string& path, bool follow, Attr& attr) override {
     return below_->Stat(dir, path, follow, attr);
   }

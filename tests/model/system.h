@@ -9,6 +9,8 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include <array>
 #include <cstdint>
@@ -47,6 +49,19 @@ struct TimeChange {
   int64_t ns = 0;
 };
 
+// As utimensat takes it.
+inline timespec SpecOf(TimeChange change) {
+  switch (change.kind) {
+    case TimeChange::Kind::kOmit:
+      return {.tv_sec = 0, .tv_nsec = UTIME_OMIT};
+    case TimeChange::Kind::kNow:
+      return {.tv_sec = 0, .tv_nsec = UTIME_NOW};
+    case TimeChange::Kind::kSet:
+      break;
+  }
+  return {.tv_sec = change.ns / 1'000'000'000, .tv_nsec = change.ns % 1'000'000'000};
+}
+
 // Who acts: an index into kWho (dentree_system.h says what dentree makes of it).
 struct Credentials {
   const char* name;
@@ -81,6 +96,16 @@ class System {
   virtual int64_t Fchown(int fd, uint32_t uid, uint32_t gid) = 0;  // UINT32_MAX: as it is
   virtual int64_t Fchdir(int fd) = 0;
   virtual int64_t Fsync(int fd) = 0;
+  virtual int64_t Openat2(int dir, const std::string& path, uint64_t flags, uint64_t mode,
+                          uint64_t resolve) = 0;
+  virtual int64_t Fallocate(int fd, int mode, int64_t offset, int64_t size) = 0;
+  // A position of -1 is the file's own, which moves.
+  virtual int64_t CopyRange(int in, int64_t in_pos, int out, int64_t out_pos, size_t size) = 0;
+  virtual int64_t Futimens(int fd, TimeChange atime, TimeChange mtime) = 0;
+  virtual int64_t GetStatusFlags(int fd) = 0;
+  virtual int64_t SetStatusFlags(int fd, int flags) = 0;
+  virtual int64_t GetFileFlags(int fd) = 0;                  // as lsattr
+  virtual int64_t SetFileFlags(int fd, uint32_t flags) = 0;  // as chattr
 
   // --- names ---
   virtual int64_t Stat(int dir, const std::string& path, bool follow, Attr& attr) = 0;
@@ -98,7 +123,26 @@ class System {
   virtual int64_t Utimens(const std::string& path, TimeChange atime, TimeChange mtime,
                           bool follow) = 0;
   virtual int64_t Truncate(const std::string& path, int64_t size) = 0;
+  virtual int64_t Linkat(int from_dir, const std::string& from, int to_dir, const std::string& to,
+                         int flags) = 0;
+  virtual int64_t Renameat(int from_dir, const std::string& from, int to_dir, const std::string& to,
+                           unsigned flags) = 0;
   virtual int64_t NameMax(const std::string& path) = 0;  // of statfs
+
+  // --- extended attributes, of a descriptor (path null) or of a path ---
+  struct Target {
+    int fd = -1;
+    const std::string* path = nullptr;
+    bool follow = true;
+  };
+  // `room` bytes for the answer; 0 asks for its size.
+  virtual int64_t Getxattr(const Target& of, const std::string& name, size_t room,
+                           std::string& value) = 0;
+  virtual int64_t Setxattr(const Target& of, const std::string& name, const std::string& value,
+                           int flags) = 0;
+  virtual int64_t Removexattr(const Target& of, const std::string& name) = 0;
+  // Names, each with its NUL.
+  virtual int64_t Listxattr(const Target& of, size_t room, std::string& names) = 0;
 
   // --- the caller ---
   virtual int64_t Chdir(const std::string& path) = 0;

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "base/check.h"
+#include "base/string_util.h"
 
 namespace dentree::model {
 
@@ -43,6 +44,24 @@ std::string ContentOf(System& system, int fd, int64_t size) {
     absl::StrAppendFormat(&text, "[data %d to %d]", data, at);
     if (at <= data) break;
     if (!whole) AppendBytes(system, fd, data, std::min<int64_t>(at - data, kWholeUpTo), text);
+  }
+  return text;
+}
+
+std::string XattrsOf(System& system, int fd) {
+  const System::Target of{.fd = fd};
+  constexpr size_t kRoom = 65536;
+  std::string names;
+  const int64_t n = system.Listxattr(of, 0, names);
+  if (n == 0) return {};
+  if (n > 0) system.Listxattr(of, static_cast<size_t>(n), names);
+  std::string text;
+  const std::string sorted = SortedNames(names);
+  for (const std::string_view name : base::Split(sorted, ' ')) {
+    std::string value;
+    if (name.empty()) continue;
+    const int64_t answer = system.Getxattr(of, std::string(name), kRoom, value);
+    absl::StrAppendFormat(&text, "%s=%d(%s) ", name, answer, value);
   }
   return text;
 }
@@ -91,6 +110,7 @@ class Taker {
     const int flags = O_RDONLY | O_NOFOLLOW | (type == S_IFDIR ? O_DIRECTORY : 0);
     const auto fd = static_cast<int>(system_.Open(dir, entry.name, flags, 0));
     if (fd < 0) node.text = absl::StrFormat("[open: error %d]", -fd);
+    if (fd >= 0) node.xattrs = XattrsOf(system_, fd);
     if (fd >= 0 && type == S_IFREG) {
       node.text = ContentOf(system_, fd, static_cast<int64_t>(node.attr.size));
     }
@@ -114,6 +134,10 @@ std::string NodeDifference(const Node& kernel, const Node& dentree, InodePairs& 
   std::string difference = AttrDifference(kernel.attr, dentree.attr, pairs);
   if (!difference.empty()) return difference;
   if (kernel.listed_right != dentree.listed_right) return "listed with another inode or type";
+  if (kernel.xattrs != dentree.xattrs) {
+    return absl::StrFormat("attributes: kernel \"%s\", dentree \"%s\"", Abbreviated(kernel.xattrs),
+                           Abbreviated(dentree.xattrs));
+  }
   if (kernel.text == dentree.text) return {};
   const auto at = std::mismatch(kernel.text.begin(), kernel.text.end(), dentree.text.begin(),
                                 dentree.text.end());
@@ -144,6 +168,16 @@ std::optional<Moved> MovedOf(const Before& before, const Attr& after) {
 }
 
 }  // namespace
+
+std::string SortedNames(const std::string& names) {
+  std::vector<std::string_view> sorted = base::Split(names, '\0');
+  std::sort(sorted.begin(), sorted.end());
+  std::string text;
+  for (const std::string_view name : sorted) {
+    if (!name.empty()) text.append(name).append(" ");
+  }
+  return text;
+}
 
 std::vector<Node> TakeTree(System& system) {
   Taker taker(system);

@@ -14,8 +14,12 @@ struct Node {
   std::string path;  // from the root; the root is "/"
   Attr attr;
   std::string text;          // a file's contents, with where its data is; a symlink's target
+  std::string xattrs = {};   // of files and directories
   bool listed_right = true;  // the listing said the same inode and type
 };
+
+// What listxattr answered, in one order.
+std::string SortedNames(const std::string& names);
 
 // All nodes of a world, parents first, names sorted. Takes away nobody's access and leaves no
 // trace.
