@@ -189,7 +189,7 @@ class RegularFileOps final : public vfs::FileOps {
   static Result<uint64_t> NextData(Inode& inode, uint64_t pos) {
     const auto* const content = static_cast<const Content*>(inode.private_data());
     const auto page = content == nullptr ? std::nullopt : content->NextPage(pos / kPageBytes);
-    if (!page) return Err(Errno::kNxIo);
+    if (!page || *page * kPageBytes >= inode.size()) return Err(Errno::kNxIo);
     return std::max(pos, *page * kPageBytes);
   }
 

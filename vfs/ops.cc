@@ -219,8 +219,11 @@ Status PrepareSetattr(const Path& path, const Stat& attr, SetAttr& change, const
   const uint32_t flags = path.inode().flags();
   const bool chowns = change.uid || change.gid || change.drops_set_id;
   const bool sets_times = (change.atime || change.mtime) && !change.times_are_now;
-  if (flags & kInodeImmutable) return Err(Errno::kPerm);
-  if ((flags & kInodeAppend) && (change.mode || chowns || sets_times)) return Err(Errno::kPerm);
+  // A chown that changes neither owner nor group is none to these.
+  const bool sets = change.mode || change.uid || change.gid;
+  const bool touches = change.atime || change.mtime;
+  if ((flags & kInodeImmutable) && (sets || touches)) return Err(Errno::kPerm);
+  if ((flags & kInodeAppend) && (sets || sets_times)) return Err(Errno::kPerm);
   TRY(MayChown(attr, change, creds));
   if (change.mode && IsSymlink(attr.mode)) return Err(Errno::kOpNotSupp);
   if (chowns && !change.mode && !IsDir(attr.mode)) DropSetId(attr, change, creds);

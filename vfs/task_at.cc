@@ -87,6 +87,7 @@ Status Task::UnlinkAt(int dir, std::string_view path, int flags) {
 Status Task::LinkAt(int old_dir, std::string_view old_path, int new_dir, std::string_view new_path,
                     int flags) {
   TRY(OnlyFlags(flags, AT_SYMLINK_FOLLOW | AT_EMPTY_PATH));
+  if (old_path.size() >= kPathMax) return Err(Errno::kNameTooLong);
   return RetryStale([&]() -> Status {
     const bool uses_dir = old_dir != kAtFdCwd && !old_path.starts_with('/');
     if ((flags & AT_EMPTY_PATH) && uses_dir) {
