@@ -49,7 +49,9 @@ void LevelSpecialFiles(Compared& compared) {
   DropSlot(compared.dentree, compared.op.slot);
 }
 
-void LevelBlocks(Attr& kernel, Attr& dentree) { dentree.blocks = kernel.blocks; }
+void LevelBlocks(Attr& kernel, Attr& dentree) {
+  if (!S_ISREG(kernel.mode) || !S_ISREG(dentree.mode)) dentree.blocks = kernel.blocks;
+}
 
 void LevelDirSize(Attr& kernel, Attr& dentree) {
   if (S_ISDIR(kernel.mode) && S_ISDIR(dentree.mode)) dentree.size = kernel.size;
@@ -58,8 +60,8 @@ void LevelDirSize(Attr& kernel, Attr& dentree) {
 constexpr Filter kFilters[] = {
     {"special-files", "fifos and devices are names only: ENXIO from open", LevelSpecialFiles,
      nullptr},
-    {"blocks", "what a file takes is counted from its size", nullptr, LevelBlocks},
-    {"directory-size", "a directory has no size of its own", nullptr, LevelDirSize},
+    {"blocks", "long symlinks take a page in tmpfs", nullptr, LevelBlocks},
+    {"directory-size", "tmpfs counts 20 bytes a name, dentree 0", nullptr, LevelDirSize},
 };
 
 void LevelAttrs(Attr& kernel, Attr& dentree) {
