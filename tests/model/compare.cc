@@ -25,6 +25,18 @@ void DropSlot(System& system, int slot) {
   fd = -1;
 }
 
+// Of what the path led to, as far as it did.
+Attr WhatOpenMeant(System& system, const Op& op) {
+  const auto flags = static_cast<uint64_t>(op.a);
+  Attr attr;
+  const auto fd = static_cast<int>(system.Openat2(
+      system.Dir(op.dir), op.path, O_PATH | (flags & O_NOFOLLOW), 0, flags >> kResolveShift));
+  if (fd < 0) return attr;
+  system.Fstat(fd, attr);
+  system.Close(fd);
+  return attr;
+}
+
 // Both sides are as if the descriptor had been closed.
 void LevelSpecialFiles(Compared& compared) {
   Outcome& kernel = compared.kernel_out;
@@ -36,7 +48,7 @@ void LevelSpecialFiles(Compared& compared) {
   } else {
     // Both: who has looked is somebody else to descriptors that were opened before.
     for (System* system : {&compared.kernel, &compared.dentree}) system->Inspect(true);
-    compared.kernel.Stat(compared.kernel.Dir(compared.op.dir), compared.op.path, true, attr);
+    attr = WhatOpenMeant(compared.kernel, compared.op);
     for (System* system : {&compared.kernel, &compared.dentree}) system->Inspect(false);
   }
   const bool fifo =

@@ -19,6 +19,9 @@ namespace dentree::model {
 
 struct OpKind;
 
+// In flags of openat2, its resolve is from this bit on.
+inline constexpr int kResolveShift = 40;
+
 struct Op {
   const OpKind* kind = nullptr;
   int slot = -1;  // the descriptor that it is about, or that it makes

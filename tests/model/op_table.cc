@@ -229,9 +229,6 @@ void RunFsync(System& system, const Op& op, Outcome& out) {
   out.result = system.Fsync(system.Slot(op.slot));
 }
 
-// Bits 40 and up of the flags are openat2's resolve.
-constexpr int kResolveShift = 40;
-
 void MakeOpenat2(Generator& gen, Op& op) {
   MakeOpen(gen, op);
   Random& random = gen.random();
