@@ -50,6 +50,12 @@ Status CheckHow(const OpenHow& how) {
   return {};
 }
 
+// What RESOLVE_CACHED leaves to who may ask again: Linux goes out of RCU mode to refuse, and a miss
+// of tmpfs is not in its cache.
+bool IsRefusal(Errno error) {
+  return error == Errno::kNoEnt || error == Errno::kNotDir || error == Errno::kAccess;
+}
+
 }  // namespace
 
 Result<int> Task::OpenAt(int dir, std::string_view path, OpenFlags flags, Mode mode) {
@@ -75,8 +81,11 @@ Result<int> Task::OpenWalking(int dir, std::string_view path, OpenFlags flags, M
     if (flags & O_CREAT) return OpenOrCreate(dir, path, flags, mode, walk);
     unsigned how = walk | (flags & O_NOFOLLOW ? 0 : unsigned{kWalkFollow});
     if (flags & O_DIRECTORY) how |= kWalkDirectory;
-    const Path place = TRY(ResolveAt(dir, path, how));
-    return vfs_.ops().Open(place, flags, creds_);
+    const Result<Path> place = ResolveAt(dir, path, how);
+    const bool asks = (walk & kWalkCached) && !path.empty() && !place;
+    if (asks && IsRefusal(place.error())) return Err(Errno::kAgain);
+    if (!place) return Err(place.error());
+    return vfs_.ops().Open(*place, flags, creds_);
   };
   FileRef file = TRY(RetryStale(open_once));
   return fds_.Install(std::move(file), std::move(room));

@@ -307,12 +307,7 @@ Result<Parent> WalkParentOnce(Vfs& vfs, const WalkContext& context, std::string_
 
 Result<Path> Walk(Vfs& vfs, const WalkContext& context, std::string_view path, unsigned flags) {
   if (path.empty() && (flags & kWalkEmptyPath)) return context.start;
-  Result<Path> found = RetryStale([&] { return WalkOnce(vfs, context, path, flags); });
-  // Linux leaves RCU mode to refuse, and may not here.
-  const bool refused =
-      !found && (found.error() == Errno::kNotDir || found.error() == Errno::kAccess);
-  if ((flags & kWalkCached) && refused) return base::Err(Errno::kAgain);
-  return found;
+  return RetryStale([&] { return WalkOnce(vfs, context, path, flags); });
 }
 
 Result<Parent> WalkParent(Vfs& vfs, const WalkContext& context, std::string_view path,
