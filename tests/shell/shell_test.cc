@@ -225,7 +225,7 @@ class CompletionTest : public ShellTest {
 };
 
 TEST_F(CompletionTest, TheFirstWordIsACommand) {
-  EXPECT_THAT(Candidates("mk"), ElementsAre("mkdir "));
+  EXPECT_THAT(Candidates("mkd"), ElementsAre("mkdir "));
   EXPECT_THAT(Candidates("ls | unm"), IsEmpty());
   EXPECT_THAT(Candidates("ls; umo"), ElementsAre("umount "));
   EXPECT_THAT(Candidates("a=1 unse"), ElementsAre("unset "));
