@@ -21,8 +21,8 @@ class AnonFs {
   explicit AnonFs(Vfs& vfs);
   ~AnonFs() { Shutdown(); }
 
-  // An open file with these operations, whose Open is not called. kNoMem: then Release is not
-  // called either.
+  // An open file with these operations, whose Open is not called. kNoMem, kNFile: then Release is
+  // not called either.
   Result<FileRef> Open(const FileOps& ops, void* private_data, OpenFlags flags, CredsRef creds);
   void Shutdown();
 

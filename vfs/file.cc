@@ -232,8 +232,9 @@ Status File::Fallocate(int mode, int64_t offset, int64_t size, uint64_t limit,
   if (!plain && !punch) return base::Err(Errno::kOpNotSupp);
   if (!punch && end > limit && end > inode().size()) return base::Err(Errno::kFBig);
   TRY(ops_->Fallocate(*this, mode, static_cast<uint64_t>(offset), static_cast<uint64_t>(size)));
+  const Status stripped = StripPrivileges(caller);
   path_.vfs().notify().OnFile(*this, IN_MODIFY);
-  return StripPrivileges(caller);
+  return stripped;
 }
 
 namespace {

@@ -149,7 +149,8 @@ Status Ops::Unlink(const Path& dir, std::string_view name, const Creds& creds,
   base::WriteLock victim_lock(victim->inode().sem(), base::kNested);
   if (IsMountpoint(*victim, dir, ns)) return Err(Errno::kBusy);
   TRY(dir.inode().ops().Unlink(dir.inode(), *victim));
-  mounted.From(*victim);
+  // No reference where nothing is mounted: who uses it last decides when watchers hear of its end.
+  if (victim->flags() & kDentryMounted) mounted.From(*victim);
   SYNC_POINT(vfs_.sync_points(), "ops:unlink:done");
   vfs_.dcache().Delete(*victim);
   vfs_.notify().OnDelete(dir.inode(), *victim, name);

@@ -136,6 +136,8 @@ Status Ops::RenameWhiteout(const Path& old_dir, Dentry& source, const Name& old_
   const DentryRef made = dcache.Add(std::move(whiteout), old_name, std::move(inode));
   SYNC_POINT(vfs_.sync_points(), "ops:rename:whiteout");
   dcache.Move(source, *new_dir.dentry, name, std::move(plan), target);
+  vfs_.notify().OnMove({old_dir.inode(), old_name.text(), new_dir.inode(), name.text(),
+                        source.inode(), target == nullptr ? nullptr : &target->inode()});
   return {};
 }
 

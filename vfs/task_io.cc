@@ -57,17 +57,20 @@ Result<int> FdTable::DupTo(int fd, int to) {
   if (to < 0 || static_cast<size_t>(to) >= limit_) return Err(Errno::kBadF);
   if (fd == to) return to;
   FileRef closing;  // released after the lock
-  base::MutexLock lock(mutex_);
-  Slot* slot = AtLocked(to);
-  const bool taken = slot != nullptr && slot->file != nullptr;
-  if (!taken && !HasRoomLocked()) return Err(Errno::kMFile);
-  if (slot == nullptr) slot = GrowToLocked(to);
-  if (taken) {
-    closing = TakeOut(*slot);
-  } else {
-    ++open_;
+  {
+    base::MutexLock lock(mutex_);
+    Slot* slot = AtLocked(to);
+    const bool taken = slot != nullptr && slot->file != nullptr;
+    if (!taken && !HasRoomLocked()) return Err(Errno::kMFile);
+    if (slot == nullptr) slot = GrowToLocked(to);
+    if (taken) {
+      closing = TakeOut(*slot);
+    } else {
+      ++open_;
+    }
+    PutInto(*slot, file.Leak());
   }
-  PutInto(*slot, file.Leak());
+  if (closing != nullptr) closing->path().vfs().locks().ReleaseOwner(*closing, this);
   return to;
 }
 

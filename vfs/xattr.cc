@@ -1,4 +1,6 @@
 // Extended attributes and file flags: who may do what to them.
+#include <sys/inotify.h>
+
 #include <array>
 #include <cstring>
 
@@ -94,6 +96,7 @@ Status Ops::Setxattr(const Path& path, std::string_view name, std::span<const st
   TRY(MaySecurity(name, creds));
   TRY(inode.ops().Setxattr(inode, name, value, flags));
   if (caps) Inode::Update(inode).SetFlag(kInodeFileCaps);
+  vfs_.notify().OnDentry(*path.dentry, IN_ATTRIB);
   return {};
 }
 
@@ -118,6 +121,7 @@ Status Ops::Removexattr(const Path& path, std::string_view name, const Creds& cr
   TRY(MaySecurity(name, creds));
   TRY(inode.ops().Removexattr(inode, name));
   if (name == kXattrFileCaps) Inode::Update(inode).ClearFlag(kInodeFileCaps);
+  vfs_.notify().OnDentry(*path.dentry, IN_ATTRIB);
   return {};
 }
 

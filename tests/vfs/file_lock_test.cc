@@ -237,6 +237,15 @@ TEST_F(PosixLock, GoesWithTheFirstCloseOfTheFileUnlessThatIsAPath) {
   EXPECT_EQ(Held(), "");
 }
 
+TEST_F(PosixLock, GoesWithADescriptorThatAnotherTakesThePlaceOf) {
+  const int a = Open();
+  const int b = Open(O_RDONLY);
+  const int other = task().Open("/", O_RDONLY).value();
+  ASSERT_OK(Posix(task(), a, F_WRLCK, 0, 10));
+  ASSERT_OK(task().Dup2(other, b));
+  EXPECT_EQ(Held(), "");
+}
+
 TEST_F(PosixLock, OfAnotherTaskIsInTheWayAndGetNamesIt) {
   const auto child = task().Fork();
   const int mine = Open();

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <array>
@@ -37,6 +38,7 @@ class Side {
   virtual int Write(int fd, std::string_view text) = 0;    // bytes
   virtual int Ftruncate(int fd, int64_t size) = 0;
   virtual int Fchmod(int fd, unsigned mode) = 0;
+  virtual int Fallocate(int fd, int mode) = 0;
   virtual int Mkdir(const std::string& path) = 0;
   virtual int Mknod(const std::string& path) = 0;
   virtual int Symlink(const std::string& path) = 0;
@@ -48,6 +50,8 @@ class Side {
   virtual int Chown(const std::string& path, bool change) = 0;
   virtual int Truncate(const std::string& path, int64_t size) = 0;
   virtual int SetTimes(const std::string& path, bool atime, bool mtime) = 0;
+  virtual int Setxattr(const std::string& path) = 0;
+  virtual int Removexattr(const std::string& path) = 0;
   virtual int List(const std::string& path) = 0;
   virtual int NewGroup() = 0;
   virtual int Watch(int group, const std::string& path, uint32_t mask) = 0;  // wd
@@ -106,6 +110,13 @@ class KernelSide final : public Side {
   int SetTimes(const std::string& path, bool atime, bool mtime) override {
     const timespec times[2] = {{1, atime ? 1 : UTIME_OMIT}, {1, mtime ? 1 : UTIME_OMIT}};
     return Answer(::utimensat(AT_FDCWD, In(path).c_str(), times, 0));
+  }
+  int Fallocate(int fd, int mode) override { return Answer(::fallocate(fd, mode, 0, 8)); }
+  int Setxattr(const std::string& path) override {
+    return Answer(::setxattr(In(path).c_str(), "user.x", "1", 1, 0));
+  }
+  int Removexattr(const std::string& path) override {
+    return Answer(::removexattr(In(path).c_str(), "user.x"));
   }
   int List(const std::string& path) override {
     const int fd = ::open(In(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -177,6 +188,13 @@ class OurSide final : public Side {
     if (atime) times.atime = 1;
     if (mtime) times.mtime = 1;
     return Answer(task_.SetTimes(In(path), times));
+  }
+  int Fallocate(int fd, int mode) override { return Answer(task_.Fallocate(fd, mode, 0, 8)); }
+  int Setxattr(const std::string& path) override {
+    return Answer(task_.Setxattr(In(path), "user.x", std::as_bytes(std::span("1", 1))));
+  }
+  int Removexattr(const std::string& path) override {
+    return Answer(task_.Removexattr(In(path), "user.x"));
   }
   int List(const std::string& path) override {
     const auto list = task_.ListDir(In(path));
@@ -252,11 +270,11 @@ class NotifyOfTheKernel : public fixture::VfsTest {
 
   // A random operation and its name.
   std::pair<std::string, Call> Pick() {
-    const size_t kind = Below(26);
-    if (kind < 9) return PickHandle(kind);
-    if (kind < 21) return PickName(kind - 9);
+    const size_t kind = Below(30);
+    if (kind < 10) return PickHandle(kind);
+    if (kind < 25) return PickName(kind - 10);
     const size_t group = Below(kGroups);
-    if (kind < 24) {
+    if (kind < 28) {
       const std::string path = Path();
       const uint32_t mask = Mask();
       return {absl::StrFormat("watch %d %s %x", group, path, mask),
@@ -307,6 +325,9 @@ class NotifyOfTheKernel : public fixture::VfsTest {
         return {absl::StrFormat("ftruncate %d %d", slot, n), on([n](Side& side, int fd) {
                   return side.Ftruncate(fd, static_cast<int64_t>(n));
                 })};
+      case 8:
+        return {absl::StrFormat("fallocate %d %d", slot, n),
+                on([n](Side& side, int fd) { return side.Fallocate(fd, static_cast<int>(n)); })};
       default:
         return {absl::StrFormat("fchmod %d", slot),
                 on([n](Side& side, int fd) { return side.Fchmod(fd, n % 2 == 0 ? 0644 : 0755); })};
@@ -353,6 +374,10 @@ class NotifyOfTheKernel : public fixture::VfsTest {
         }
         return named(absl::StrFormat("times %s %d", a, n),
                      [=](Side& side) { return side.SetTimes(a, n & 1, n & 2); });
+      case 11:
+        return named("setxattr " + a, [=](Side& side) { return side.Setxattr(a); });
+      case 12:
+        return named("removexattr " + a, [=](Side& side) { return side.Removexattr(a); });
       default:
         return named("list " + a, [=](Side& side) { return side.List(a); });
     }

@@ -111,6 +111,20 @@ TEST_F(NotifyTest, EqualEventsInARowAreOne) {
   EXPECT_EQ(vfs().notify().stats().merged.Value(), 4u);
 }
 
+TEST_F(NotifyTest, ARenameThatLeavesAWhiteoutIsAMoveAndNothingElse) {
+  ASSERT_OK(Watch("/d"));
+  ASSERT_OK(task().Rename("/d/f", "/d/g", kRenameWhiteout));
+  EXPECT_EQ(Events(), "MOVED_FROM f\nMOVED_TO g\n");
+}
+
+TEST_F(NotifyTest, ItsDescriptorCountsAmongOpenFiles) {
+  const int64_t before = vfs().file_stats().open.Value();
+  ASSERT_OK(task().Close(group_));
+  EXPECT_EQ(vfs().file_stats().open.Value(), before - 1);
+  ASSERT_OK(task().InotifyInit(0));
+  EXPECT_EQ(vfs().file_stats().open.Value(), before);
+}
+
 TEST_F(NotifyTest, AReadGivesWholeRecordsAndTooLittleRoomIsAnError) {
   ASSERT_OK(Watch("/d", IN_CREATE));
   ASSERT_OK(task().Mkdir("/d/abc", 0755));
