@@ -114,8 +114,9 @@ class SlotTable {
   base::RcuDomain& rcu_;
   const HashOf hash_of_;
   std::atomic<Array*> array_{nullptr};
-  std::atomic<size_t> used_{0};        // entries and reservations
-  std::atomic<size_t> tombstones_{0};  // in the current array
+  // Writers change these; a lookup reads the line of array_.
+  alignas(64) std::atomic<size_t> used_{0};  // entries and reservations
+  std::atomic<size_t> tombstones_{0};        // in the current array
   std::atomic<uint64_t> rebuilds_{0};
   std::array<Stripe, kStripes> stripes_;
 };
