@@ -227,19 +227,6 @@ Result<WalkContext> Task::Context(int dir, std::string_view path, unsigned walk)
   return WalkContext{fs_.root(), file->path(), *creds_};
 }
 
-// The same in an RCU section.
-inline RcuContext Task::ContextRcu(int dir, std::string_view path) const {
-  RcuContext context{.root = fs_.RootRcu(), .creds = *creds_};
-  if (path.starts_with('/')) {
-    fs_.RootRcu().Load(context.start);
-  } else if (dir == kAtFdCwd) {
-    fs_.CwdRcu().Load(context.start);
-  } else {
-    fds_.DirRcu(dir, context.start);
-  }
-  return context;
-}
-
 Result<Path> Task::Resolve(std::string_view path, Follow follow, int dir) {
   return ResolveAt(dir, path, follow == Follow::kYes ? unsigned{kWalkFollow} : 0);
 }

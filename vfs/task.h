@@ -415,4 +415,17 @@ class Task {
   std::atomic<uint64_t> file_size_limit_ = kNoSizeLimit;
 };
 
+// The same in an RCU section.
+inline RcuContext Task::ContextRcu(int dir, std::string_view path) const {
+  RcuContext context{.root = fs_.RootRcu(), .creds = *creds_};
+  if (path.starts_with('/')) {
+    fs_.RootRcu().Load(context.start);
+  } else if (dir == kAtFdCwd) {
+    fs_.CwdRcu().Load(context.start);
+  } else {
+    fds_.DirRcu(dir, context.start);
+  }
+  return context;
+}
+
 }  // namespace dentree::vfs
