@@ -88,7 +88,7 @@ class DentreeSystem final : public System {
   // `base` is root's, in the directory that is to be the root.
   DentreeSystem(std::unique_ptr<Task> base, const KernelOptions& options)
       : options_(options), task_(std::move(base)) {
-    Become(0);
+    if (!options.several_users) task_->SetCreds(vfs::Creds::User(options.uid, options.gid));
   }
 
   int64_t Open(int dir, const std::string& path, int flags, unsigned mode) override {
@@ -239,9 +239,8 @@ class DentreeSystem final : public System {
   int64_t Umask(unsigned mask) override { return task().Umask(static_cast<Mode>(mask)); }
   void Become(size_t who) override {
     const Credentials& to = kWho[who];
-    if (!options_.several_users) {
-      task_->SetCreds(vfs::Creds::User(options_.uid, options_.gid));
-    } else if (to.uid == 0) {
+    if (!options_.several_users) return;
+    if (to.uid == 0) {
       task_->SetCreds(vfs::Creds::Root());
     } else {
       const std::vector<Gid> groups(to.groups.begin(), to.groups.begin() + to.group_count);
