@@ -61,6 +61,21 @@ void LevelSpecialFiles(Compared& compared) {
   DropSlot(compared.dentree, compared.op.slot);
 }
 
+// Beyond it, where a page ends is no position any more.
+constexpr uint64_t kLastPosition = INT64_MAX - 2 * 4096;
+
+void LevelLastPage(Compared& compared) {
+  const Op& op = compared.op;
+  if (std::string_view(op.kind->name) != "lseek" || op.b < SEEK_DATA) return;
+  Attr attr;
+  compared.kernel.Fstat(compared.kernel.Slot(op.slot), attr);
+  if (attr.size <= kLastPosition) return;
+  compared.kernel_out.result = compared.dentree_out.result;
+  for (System* system : {&compared.kernel, &compared.dentree}) {
+    system->Lseek(system->Slot(op.slot), 0, SEEK_SET);
+  }
+}
+
 void LevelBlocks(Attr& kernel, Attr& dentree) {
   if (!S_ISREG(kernel.mode) || !S_ISREG(dentree.mode)) dentree.blocks = kernel.blocks;
 }
@@ -71,6 +86,8 @@ void LevelDirSize(Attr& kernel, Attr& dentree) {
 
 constexpr Filter kFilters[] = {
     {"special-files", "fifos and devices are names only: ENXIO from open", LevelSpecialFiles,
+     nullptr},
+    {"last-page", "Linux loses the data in the last page that a file can have", LevelLastPage,
      nullptr},
     {"blocks", "long symlinks take a page in tmpfs", nullptr, LevelBlocks},
     {"directory-size", "tmpfs counts 20 bytes a name, dentree 0", nullptr, LevelDirSize},

@@ -16,7 +16,8 @@ namespace {
 
 constexpr size_t kWholeUpTo = 64 * 1024;  // bytes; of longer files the data only
 constexpr int kMaxExtents = 64;
-// Beyond, the end of a page is no position any more: the kernel answers SEEK_HOLE with nonsense.
+// In files that end beyond it the kernel answers SEEK_HOLE with nonsense: the end of their last
+// page is no position.
 constexpr int64_t kLastPosition = INT64_MAX - 2 * 4096;
 constexpr size_t kPage = 4096;
 // Times below are what utimens set, not the clock's.
@@ -35,11 +36,11 @@ std::string ContentOf(System& system, int fd, int64_t size) {
   std::string text;
   const bool whole = size <= static_cast<int64_t>(kWholeUpTo);
   if (whole) AppendBytes(system, fd, 0, size, text);
-  if (size < static_cast<int64_t>(kPage)) return text;
+  if (size < static_cast<int64_t>(kPage) || size > kLastPosition) return text;
   int64_t at = 0;
   for (int i = 0; i < kMaxExtents; ++i) {
     const int64_t data = system.Lseek(fd, at, SEEK_DATA);
-    if (data < 0 || data > kLastPosition) break;
+    if (data < 0) break;
     at = system.Lseek(fd, data, SEEK_HOLE);
     absl::StrAppendFormat(&text, "[data %d to %d]", data, at);
     if (at <= data) break;
