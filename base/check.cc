@@ -11,4 +11,12 @@ void CheckFailed(const char* file, int line, const char* condition, const char* 
   std::abort();
 }
 
+bool BuiltOptimized() {
+#ifdef __OPTIMIZE__
+  return true;
+#else
+  return false;
+#endif
+}
+
 }  // namespace dentree::base

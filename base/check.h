@@ -12,6 +12,10 @@ namespace dentree::base {
 [[noreturn, gnu::cold]] void CheckFailed(const char* file, int line, const char* condition,
                                          const char* why = nullptr);
 
+// Whether the library was compiled with optimization; without it atomic stores are stronger than
+// they say.
+[[nodiscard]] bool BuiltOptimized();
+
 }  // namespace dentree::base
 
 #define DENTREE_CHECK(cond, ...) \
