@@ -144,6 +144,7 @@ void Core::Leave(RequestRing& ring) {
   }
   for (Away& away : ring.away) static_cast<void>(EndAway(away));
   ring.leaving = true;
+  SYNC_POINT(vfs_.sync_points(), "uring:leaving");
   if (ring.away.empty()) Depart(ring);
   BeginWaiting();
 }

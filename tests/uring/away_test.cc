@@ -191,12 +191,13 @@ TEST_F(UringOneWorker, AQueueThatGoesWaitsForWhatTheWorkerDoes) {
   Start(*queue);
   std::atomic<bool> returned{false};
   sync().OnHit("uring:worker:done", [&] { EXPECT_FALSE(returned.load()); });
+  sync().Stop("uring:leaving");
   std::jthread leaver([&] {
     queue.reset();
     returned.store(true);
   });
-  const auto other = NewQueue(1);
-  Settle(*other);
+  ASSERT_OK(sync().WaitFor("uring:leaving"));
+  sync().Release("uring:leaving");
   sync().Release("hostfs:ask");
   leaver.join();
   EXPECT_EQ(sync().Hits("uring:worker:done"), 1u) << "the second was taken back";
