@@ -83,7 +83,10 @@ Status File::MayRead(uint64_t pos, size_t size) const {
 Status File::MayWrite(uint64_t pos, size_t size, const Creds* caller) const {
   if (!writable()) return base::Err(Errno::kBadF);
   TRY(CheckRange(pos, size));
-  return size == 0 ? Status() : StripPrivileges(caller);
+  // A write for which there is no room changes nothing at all.
+  const uint64_t begin = (flags() & O_APPEND) ? inode().size() : pos;
+  if (size == 0 || begin >= kMaxFileBytes) return {};
+  return StripPrivileges(caller);
 }
 
 Result<size_t> File::Read(std::span<std::byte> out) {
@@ -167,7 +170,10 @@ Result<size_t> File::ReadVecAt(std::span<const std::span<std::byte>> out, uint64
 
 Result<size_t> File::WriteVecAt(std::span<const std::span<const std::byte>> in, uint64_t pos,
                                 uint64_t limit, const Creds* caller) {
-  TRY(MayWrite(pos, TotalOf(in), caller));
+  const size_t total = TotalOf(in);
+  TRY(CheckRange(pos, total));
+  const uint64_t begin = (flags() & O_APPEND) ? inode().size() : pos;
+  TRY(MayWrite(pos, begin < limit ? total : 0, caller));
   const bool plain = in.size() == 1 && limit == kNoSizeLimit;
   return Told(*this, IN_MODIFY,
               plain ? ops_->Write(*this, in[0], pos) : ops_->WriteVec(*this, in, pos, limit));
