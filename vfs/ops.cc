@@ -48,13 +48,7 @@ CreateArgs Ops::OwnedBy(const Path& dir, Mode mode, const Creds& creds) {
   const Result<Owner> parent = OwnerOf(dir.inode());
   if (!parent || !(parent->mode & S_ISGID)) return args;
   args.gid = parent->gid;
-  constexpr Mode kGroupExec = S_ISGID | S_IXGRP;
-  if (IsDir(mode)) {
-    args.mode |= S_ISGID;
-  } else if ((mode & kGroupExec) == kGroupExec && !creds.InGroup(args.gid) &&
-             !creds.Has(Cap::kFsetid)) {
-    args.mode &= static_cast<Mode>(~S_ISGID);
-  }
+  if (IsDir(mode)) args.mode |= S_ISGID;
   return args;
 }
 

@@ -110,4 +110,12 @@ Status MayHardlink(Inode& inode, const Creds& creds) {
   return {};
 }
 
+Mode StripSetGroupId(const Path& dir, Mode mode, const Creds& creds) {
+  constexpr Mode kGroupExec = S_ISGID | S_IXGRP;
+  if ((mode & kGroupExec) != kGroupExec || creds.Has(Cap::kFsetid)) return mode;
+  const Result<Owner> owner = OwnerOf(dir.inode());
+  if (!owner || !(owner->mode & S_ISGID) || creds.InGroup(owner->gid)) return mode;
+  return mode & static_cast<Mode>(~S_ISGID);
+}
+
 }  // namespace dentree::vfs

@@ -36,4 +36,8 @@ Status CheckXattr(std::string_view name, std::span<const std::byte> value, int f
 // fs.protected_hardlinks). kPerm.
 Status MayHardlink(Inode& inode, const Creds& creds);
 
+// The mode of what is no directory and is to be made in `dir`: in a set-group-id directory the bit
+// stays for who is of that group. Judged by what was asked for, before the umask.
+Mode StripSetGroupId(const Path& dir, Mode mode, const Creds& creds);
+
 }  // namespace dentree::vfs

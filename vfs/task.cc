@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "vfs/permission_internal.h"
 #include "vfs/vfs.h"
 #include "vfs/walk_internal.h"
 
@@ -411,7 +412,7 @@ Status Task::Mknod(std::string_view path, Mode mode, DevId rdev, int dir) {
     if (TypeOf(mode) == FileType::kUnknown) mode |= S_IFREG;
     const Parent parent = TRY(ParentAt(dir, path));
     TRY(CheckNoSlash(parent));
-    mode &= static_cast<Mode>(~fs_.umask());
+    mode = StripSetGroupId(parent.dir, mode, *creds_) & static_cast<Mode>(~fs_.umask());
     TRY(vfs_.ops().Mknod(parent.dir, parent.name, mode, rdev, *creds_));
     return {};
   });

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "vfs/permission_internal.h"
 #include "vfs/vfs.h"
 #include "vfs/walk_internal.h"
 
@@ -94,7 +95,6 @@ Result<int> Task::OpenWalking(int dir, std::string_view path, OpenFlags flags, M
 // open with O_CREAT: the last component may be missing, or a symlink to what is missing.
 Result<FileRef> Task::OpenOrCreate(int dir, std::string_view path, OpenFlags flags, Mode mode,
                                    unsigned walk) {
-  mode &= static_cast<Mode>(~fs_.umask());
   WalkContext context = TRY(Context(dir, path, walk));
   context.scope = context.start;
   std::string target(path);
@@ -105,8 +105,10 @@ Result<FileRef> Task::OpenOrCreate(int dir, std::string_view path, OpenFlags fla
       return Err(flags & O_EXCL ? Errno::kExist : Errno::kIsDir);
     }
     if (parent.trailing_slash) return Err(Errno::kIsDir);
+    const auto masked =
+        static_cast<Mode>(StripSetGroupId(parent.dir, mode, *creds_) & ~fs_.umask());
     Ops::OpenAt opened =
-        TRY(vfs_.ops().OpenCreate(parent.dir, parent.name, flags, mode, creds_, walk));
+        TRY(vfs_.ops().OpenCreate(parent.dir, parent.name, flags, masked, creds_, walk));
     if (opened.file != nullptr) return std::move(opened.file);
     if ((flags & O_NOFOLLOW) || (walk & kWalkNoSymlinks)) return Err(Errno::kLoop);
     if (opened.link.mount->Has(MS_NOSYMFOLLOW)) return Err(Errno::kLoop);
@@ -123,7 +125,8 @@ Result<FileRef> Task::OpenTmpfile(int dir, std::string_view path, OpenFlags flag
                                   unsigned walk) {
   walk |= kWalkDirectory | (flags & O_NOFOLLOW ? 0 : unsigned{kWalkFollow});
   const Path place = TRY(ResolveAt(dir, path, walk));
-  return vfs_.ops().Tmpfile(place, flags, mode & static_cast<Mode>(~fs_.umask()), creds_);
+  mode = StripSetGroupId(place, mode, *creds_) & static_cast<Mode>(~fs_.umask());
+  return vfs_.ops().Tmpfile(place, flags, mode, creds_);
 }
 
 }  // namespace dentree::vfs

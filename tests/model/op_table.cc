@@ -588,8 +588,7 @@ void MakeHome(Generator&, Op& op) { op.path = "/"; }
 void RunGetcwd(System& system, const Op&, Outcome& out) { out.result = system.Getcwd(out.data); }
 
 void MakeUmask(Generator& gen, Op& op) {
-  // None takes the group's execute bit: Linux judges set-group-id before the mask, dentree after.
-  static constexpr int64_t kMasks[] = {022, 022, 0, 066, 0767, 01767, 027};
+  static constexpr int64_t kMasks[] = {022, 022, 0, 010, 066, 0767, 0777, 01767, 027};
   op.a = gen.random().Of(kMasks);
 }
 
