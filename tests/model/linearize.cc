@@ -15,6 +15,7 @@
 #include "absl/strings/str_format.h"
 #include "base/string_util.h"
 #include "ramfs/ramfs.h"
+#include "tests/model/arguments.h"
 #include "tests/model/explain.h"
 #include "tests/model/racer.h"
 
@@ -62,50 +63,31 @@ struct Options {
   bool help = false;
 };
 
-std::string BugNames() {
-  std::string names;
-  for (const RacerBug& bug : RacerBugs()) {
-    absl::StrAppendFormat(&names, "  %-18s %s\n", bug.name, bug.what);
-  }
-  return names;
-}
-
 // The error, or nothing.
 std::optional<std::string> ParseValue(std::string_view name, std::string_view value,
                                       Options& options) {
   if (name == "--inject") {
     options.bug = FindRacerBug(value);
     if (options.bug != nullptr) return std::nullopt;
-    return absl::StrFormat("no bug '%s'; there are\n%s", value, BugNames());
+    return absl::StrFormat("no bug '%s'; there are\n%s", value, BugLines(RacerBugs()));
   }
   uint64_t* number = nullptr;
   if (name == "--histories") number = &options.histories;
   if (name == "--seed") number = &options.seed;
   if (name == "--threads") number = &options.threads;
   if (number == nullptr) return absl::StrFormat("unknown option '%s'", name);
-  const auto parsed = base::ParseU64(value);
-  if (!parsed) return absl::StrFormat("bad number for %s: '%s'", name, value);
-  *number = *parsed;
-  return std::nullopt;
+  return ParseNumber(name, value, UINT64_MAX, *number);
 }
 
-std::optional<std::string> Parse(const std::vector<std::string_view>& arguments, Options& options) {
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const std::string_view name = arguments[i];
-    if (name == "--keep-going") {
-      options.keep_going = true;
-    } else if (name == "--verbose") {
-      options.verbose = true;
-    } else if (name == "--expect-unexplained") {
-      options.expected = true;
-    } else if (name == "--help") {
-      options.help = true;
-    } else if (i + 1 == arguments.size()) {
-      return absl::StrFormat("'%s' is unknown or lacks its value", name);
-    } else if (auto error = ParseValue(name, arguments[++i], options)) {
-      return error;
-    }
-  }
+std::optional<std::string> Parse(std::span<const std::string_view> arguments, Options& options) {
+  const Switch switches[] = {{"--keep-going", options.keep_going},
+                             {"--verbose", options.verbose},
+                             {"--expect-unexplained", options.expected},
+                             {"--help", options.help}};
+  const auto set = [&](std::string_view name, std::string_view value) {
+    return ParseValue(name, value, options);
+  };
+  if (auto error = ParseArguments(arguments, switches, set)) return error;
   if (options.threads == 0 || options.threads > kMaxThreads) return "--threads is from 1 to 6";
   if (options.histories == 0 && !options.help) return "--histories is missing";
   return std::nullopt;
@@ -268,7 +250,7 @@ int Main(const std::vector<std::string_view>& arguments) {
     return kExitUsage;
   }
   if (options.help) {
-    absl::PrintF("%s\nBugs for --inject:\n%s", kHelp, BugNames());
+    absl::PrintF("%s\nBugs for --inject:\n%s", kHelp, BugLines(RacerBugs()));
     return 0;
   }
   return Linearize(options).Run();

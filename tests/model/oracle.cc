@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_format.h"
 #include "base/string_util.h"
+#include "tests/model/arguments.h"
 #include "tests/model/replay.h"
 
 namespace dentree::model {
@@ -65,22 +66,6 @@ struct Options {
 
 // --- the command line --------------------------------------------------------------------------
 
-std::optional<std::string> ParseNumber(const char* name, std::string_view text, uint64_t max,
-                                       uint64_t& number) {
-  const auto parsed = base::ParseU64(text);
-  if (!parsed || *parsed > max) return absl::StrFormat("bad number for %s: '%s'", name, text);
-  number = *parsed;
-  return std::nullopt;
-}
-
-std::string InjectionNames() {
-  std::string names;
-  for (const Injection& injection : Injections()) {
-    absl::StrAppendFormat(&names, "  %-18s %s\n", injection.name, injection.what);
-  }
-  return names;
-}
-
 // The error, or nothing.
 std::optional<std::string> ParseValue(std::string_view name, std::string_view value,
                                       Options& options) {
@@ -99,28 +84,20 @@ std::optional<std::string> ParseValue(std::string_view name, std::string_view va
   if (name == "--inject") {
     options.run.injection = FindInjection(value);
     if (options.run.injection != nullptr) return std::nullopt;
-    return absl::StrFormat("no bug '%s'; there are\n%s", value, InjectionNames());
+    return absl::StrFormat("no bug '%s'; there are\n%s", value, BugLines(Injections()));
   }
   return absl::StrFormat("unknown option '%s'", name);
 }
 
-std::optional<std::string> Parse(const std::vector<std::string_view>& arguments, Options& options) {
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const std::string_view name = arguments[i];
-    if (name == "--keep-going") {
-      options.keep_going = true;
-    } else if (name == "--trace") {
-      options.run.trace = true;
-    } else if (name == "--expect-divergence") {
-      options.expected = true;
-    } else if (name == "--help") {
-      options.help = true;
-    } else if (i + 1 == arguments.size()) {
-      return absl::StrFormat("'%s' is unknown or lacks its value", name);
-    } else if (auto error = ParseValue(name, arguments[++i], options)) {
-      return error;
-    }
-  }
+std::optional<std::string> Parse(std::span<const std::string_view> arguments, Options& options) {
+  const Switch switches[] = {{"--keep-going", options.keep_going},
+                             {"--trace", options.run.trace},
+                             {"--expect-divergence", options.expected},
+                             {"--help", options.help}};
+  const auto set = [&](std::string_view name, std::string_view value) {
+    return ParseValue(name, value, options);
+  };
+  if (auto error = ParseArguments(arguments, switches, set)) return error;
   if (options.ops == 0 && options.replay.empty() && !options.help) return "--ops is missing";
   return std::nullopt;
 }
@@ -309,7 +286,7 @@ int Main(const std::vector<std::string_view>& arguments) {
     return kExitUsage;
   }
   if (options.help) {
-    absl::PrintF("%s\nBugs for --inject:\n%s", kHelp, InjectionNames());
+    absl::PrintF("%s\nBugs for --inject:\n%s", kHelp, BugLines(Injections()));
     return 0;
   }
   std::string why_not;
