@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_format.h"
 #include "fixture/fixture.h"
+#include "tests/vfs/race.h"
 
 namespace dentree::vfs {
 namespace {
@@ -38,23 +39,9 @@ class MountRace : public fixture::VfsTest {
     return future;
   }
 
-  // `change(i)` kRounds times while two threads do `look(task)` over and over.
   template <class Change, class Look>
   void While(Change change, Look look) {
-    std::atomic<bool> done{false};
-    std::atomic<int> looking{0};
-    std::vector<std::jthread> threads;
-    for (int i = 0; i < 2; ++i) {
-      threads.emplace_back([&] {
-        Task own(vfs(), Creds::Root());
-        look(own);
-        ++looking;
-        while (!done.load()) look(own);
-      });
-    }
-    while (looking.load() < 2) std::this_thread::yield();
-    for (int i = 0; i < kRounds; ++i) change(i);
-    done.store(true);
+    WhileTwoLook(vfs(), kRounds, change, look);
   }
 
   static Status Ramfs(Task& as, std::string_view at) {

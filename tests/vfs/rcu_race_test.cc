@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "fixture/fixture.h"
+#include "tests/vfs/race.h"
 
 namespace dentree::vfs {
 namespace {
@@ -20,26 +21,9 @@ class RcuRace : public fixture::VfsTest {
  protected:
   RcuRace() { vfs().RegisterType(remote_.Type()); }
 
-  // `change(i)` kChanges times, while two threads run `look(task)` over and over; at least once
-  // each.
   template <class Change, class Look>
   void While(Change change, Look look) {
-    std::atomic<bool> done{false};
-    std::atomic<int> looking{0};
-    {
-      std::vector<std::jthread> threads;
-      for (int i = 0; i < 2; ++i) {
-        threads.emplace_back([&] {
-          Task own(vfs(), Creds::Root());
-          look(own);
-          ++looking;
-          while (!done.load()) look(own);
-        });
-      }
-      while (looking.load() < 2) std::this_thread::yield();
-      for (int i = 0; i < kChanges; ++i) change(i);
-      done.store(true);
-    }
+    WhileTwoLook(vfs(), kChanges, change, look);
     EXPECT_GT(vfs().walk_stats().Sum<&WalkStats::rcu>(), 0u);
   }
 
