@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <utility>
 
 #include "vfs/file.h"
@@ -494,9 +495,16 @@ std::vector<LockInfo> FileLocks::List() {
       }
     }
   });
-  std::ranges::stable_sort(
-      found, [](const LockInfo& a, const LockInfo& b) { return a.serial > b.serial; });
-  return found;
+  // The newest lock first, each with its waiters behind it as they were found.
+  std::vector<size_t> order(found.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::sort(order, [&found](size_t a, size_t b) {
+    return found[a].serial != found[b].serial ? found[a].serial > found[b].serial : a < b;
+  });
+  std::vector<LockInfo> sorted;
+  sorted.reserve(found.size());
+  for (const size_t i : order) sorted.push_back(found[i]);
+  return sorted;
 }
 
 void FileLocks::CheckInvariants() {

@@ -352,9 +352,14 @@ TEST_F(UringAway, WhatTheKernelMovedIsToldToWhoWatches) {
   EXPECT_EQ(Call(Entry::Read(fd, Bytes({&byte, 1}))), 1);
   EXPECT_EQ(Call(Entry::Read(fd, Bytes({&byte, 1}))), 0) << "the end is no event";
   EXPECT_EQ(Call(Entry::Write(fd, Text("2"))), 1);
-  ::inotify_event events[4];
+  // struct inotify_event without its name.
+  struct Event {
+    int32_t wd;
+    uint32_t mask, cookie, len;
+  };
+  Event events[4];
   ASSERT_THAT(task().Read(group, std::as_writable_bytes(std::span(events))),
-              Holds(2 * sizeof(::inotify_event)));
+              Holds(2 * sizeof(Event)));
   EXPECT_EQ(events[0].mask, uint32_t{IN_ACCESS});
   EXPECT_EQ(events[1].mask, uint32_t{IN_MODIFY});
 }
