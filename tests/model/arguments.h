@@ -1,14 +1,12 @@
 // The command lines of oracle and linearize: switches, and options that each have a value.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include "absl/functional/function_ref.h"
-#include "absl/strings/str_format.h"
-#include "base/string_util.h"
 
 namespace dentree::model {
 
@@ -17,38 +15,22 @@ struct Switch {
   bool& on;
 };
 
-// What is wrong, or nothing. `set(name, value)` says the same of an option with its value.
-inline std::optional<std::string> ParseArguments(
-    std::span<const std::string_view> arguments, std::span<const Switch> switches,
-    absl::FunctionRef<std::optional<std::string>(std::string_view, std::string_view)> set) {
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const std::string_view name = arguments[i];
-    bool known = false;
-    for (const Switch& each : switches) {
-      if (each.name == name) known = each.on = true;
-    }
-    if (known) continue;
-    if (i + 1 == arguments.size()) {
-      return absl::StrFormat("'%s' is unknown or lacks its value", name);
-    }
-    if (auto error = set(name, arguments[++i])) return error;
-  }
-  return std::nullopt;
-}
+// What is wrong with an option and its value, or nothing.
+using SetOption =
+    std::function<std::optional<std::string>(std::string_view name, std::string_view value)>;
 
-inline std::optional<std::string> ParseNumber(std::string_view name, std::string_view text,
-                                              uint64_t max, uint64_t& number) {
-  const auto parsed = base::ParseU64(text);
-  if (!parsed || *parsed > max) return absl::StrFormat("bad number for %s: '%s'", name, text);
-  number = *parsed;
-  return std::nullopt;
-}
+// What is wrong, or nothing.
+std::optional<std::string> ParseArguments(std::span<const std::string_view> arguments,
+                                          std::span<const Switch> switches, const SetOption& set);
+std::optional<std::string> ParseNumber(std::string_view name, std::string_view text, uint64_t max,
+                                       uint64_t& number);
 
-// The bugs that --inject knows, a line each.
+// A line of the list of bugs that --inject knows.
+std::string BugLine(std::string_view name, std::string_view what);
 template <class Bugs>
 std::string BugLines(const Bugs& bugs) {
   std::string lines;
-  for (const auto& bug : bugs) absl::StrAppendFormat(&lines, "  %-18s %s\n", bug.name, bug.what);
+  for (const auto& bug : bugs) lines += BugLine(bug.name, bug.what);
   return lines;
 }
 
