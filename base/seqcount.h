@@ -40,11 +40,11 @@ class SeqCount {
   // The count as it is, odd included, without waiting.
   [[nodiscard]] uint32_t Sample() const { return seq_.load(std::memory_order_acquire); }
 
-  // A plain store: what is covered is written with release, so whoever sees any of it sees this.
+  // A locked operation although writers exclude each other: should they not, the second is found
+  // out, and the count does not stay odd.
   void WriteBegin() {
-    const uint32_t was = seq_.load(std::memory_order_relaxed);
+    const uint32_t was = seq_.fetch_add(1, std::memory_order_acquire);
     DCHECK((was & 1) == 0, "two writers in one sequence count");
-    seq_.store(was + 1, std::memory_order_relaxed);
   }
   void WriteEnd() {
     seq_.store(seq_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
