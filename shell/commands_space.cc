@@ -125,8 +125,8 @@ void TruncateOne(Call& call, const std::string& path, const NewSize& size,
   }
   const auto st = task.Fstat(*fd);
   const auto bytes = size.From(base.value_or(st ? st->size : 0));
-  vfs::Status done = base::Err(Errno::kFBig);
-  if (bytes) done = task.task().Ftruncate(*fd, *bytes);
+  const vfs::Status done =
+      bytes ? task.task().Ftruncate(*fd, *bytes) : vfs::Status(base::Err(Errno::kFBig));
   (void)task.Close(*fd);
   if (done) return;
   (void)call.Fail(absl::StrFormat("failed to truncate '%s' at %d bytes", path,
