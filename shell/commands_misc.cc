@@ -109,11 +109,13 @@ int RunWhoami(Call& call) {
 
 // --- stress -----------------------------------------------------------------------------------
 
-constexpr char kThreads = '\x02', kSeconds = '\x03', kCheck = '\x04', kSeed = '\x05';
+constexpr char kThreads = '\x02', kSeconds = '\x03', kCheck = '\x04', kSeed = '\x05',
+               kNoMounts = '\x06';
 constexpr Option kStressOptions[] = {
     {kThreads, "threads", "threads at work, each with a Task of its own (4)", "N"},
     {kSeconds, "seconds", "how long (5)", "S"},
     {kCheck, "check", "at the end check all invariants, and that no memory stays behind"},
+    {kNoMounts, "no-mounts", "leave mount and umount out; then EBUSY and EXDEV are violations"},
     {kSeed, "seed", "begin the random numbers with X; the one used is printed", "X"},
 };
 
@@ -142,6 +144,7 @@ int RunStressCommand(Call& call) {
   options.duration = std::chrono::seconds(*seconds);
   options.seed = *seed;
   options.check = call.Has(kCheck) ? StressOptions::Check::kAtEnd : StressOptions::Check::kNone;
+  options.mounts = !call.Has(kNoMounts);
   options.interrupt = &call.shell.interrupt();
   options.on_progress = [&](const StressProgress& progress) {
     call.err.Put(absl::StrFormat("stress: %d s, %d operations, %d violations\n",
@@ -255,11 +258,10 @@ constinit const Command kStressCommand{
         "there,\n"
         "in /sys/kernel/tracing/instances: open, read, write, readdir, mkdir, rmdir, unlink, "
         "rename,\n"
-        "link, symlink, stat and more. An operation that answers with an error it is not "
-        "documented\n"
-        "to give, or with bytes nobody wrote, is a violation. Prints how often each operation "
-        "gave\n"
-        "which answer. Exit status: 0 without violations, otherwise 1.",
+        "link, symlink, stat, locks, watches, mounts and more. An operation that answers with an\n"
+        "error it is not documented to give, or with bytes nobody wrote, is a violation. Prints "
+        "how\n"
+        "often each operation gave which answer. Exit status: 0 without violations, otherwise 1.",
     .options = kStressOptions,
     .parsing = Command::Parsing::kOptions,
     .usage_status = 1,

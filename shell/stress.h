@@ -36,6 +36,7 @@ struct StressOptions {
   std::chrono::milliseconds duration{5000};
   uint64_t seed = 1;
   enum class Check : uint8_t { kNone, kAtEnd } check = Check::kAtEnd;
+  bool mounts = true;            // mount and unmount in the tree, too
   std::string tree = "/stress";  // made for the run and removed: must not exist
   std::string instances = "/sys/kernel/tracing/instances";  // left out if it does not exist
   std::function<void(const StressProgress&)> on_progress =

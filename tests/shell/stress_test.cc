@@ -11,6 +11,7 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 using testing::Key;
+using testing::Not;
 
 constexpr auto kShort = std::chrono::milliseconds(700);
 
@@ -21,8 +22,23 @@ TEST_F(StressTest, RamfsAnswersAsDocumentedAndLeavesNothingBehind) {
   ASSERT_OK(report);
   EXPECT_TRUE(report->passed()) << Describe(*report);
   EXPECT_EQ(report->before, report->after);
-  EXPECT_THAT(report->answers, Contains(Key("rename")));
+  for (const char* operation :
+       {"rename", "mount", "umount", "flock", "range lock", "inotify: watch", "inotify: read"}) {
+    EXPECT_THAT(report->answers, Contains(Key(operation)));
+  }
   EXPECT_FALSE(task().Stat("/stress").has_value());
+}
+
+TEST_F(StressTest, WithoutMountsNothingIsBusyAndNothingElsewhere) {
+  const auto report =
+      RunStress(ring_task(), {.threads = 4, .duration = kShort, .seed = 3, .mounts = false});
+  ASSERT_OK(report);
+  EXPECT_TRUE(report->passed()) << Describe(*report);
+  EXPECT_THAT(report->answers, Not(Contains(Key("mount"))));
+  for (const auto& [operation, answers] : report->answers) {
+    EXPECT_THAT(answers, Not(Contains(Key(EBUSY)))) << operation;
+    EXPECT_THAT(answers, Not(Contains(Key(EXDEV)))) << operation;
+  }
 }
 
 TEST_F(StressTest, AnErrorThatIsNotDocumentedIsAViolation) {
