@@ -86,6 +86,29 @@ TEST_F(Race, ARenameUnderWayIsNotTakenForAChangeBehindOurBack) {
   ASSERT_OK(task().Chdir("/"));
 }
 
+// Both dentries have the name for a moment: a walker finds the one or the other and never nothing.
+TEST_F(Race, AWalkVersusARenameWithWhiteoutFindsTheFileOrTheWhiteout) {
+  fs().Make({Text("/old", "x")});
+  auto renaming = AsyncUntil("ops:rename:whiteout",
+                             [](Task& own) { return own.Rename("/old", "/new", kRenameWhiteout); });
+  for (int i = 0; i < 2; ++i) {
+    const auto met = task().Lstat("/old");
+    ASSERT_OK(met);
+    EXPECT_TRUE(IsRegular(met->mode) || (TypeOf(met->mode) == FileType::kChar && met->rdev == 0))
+        << met->mode;
+  }
+  EXPECT_THAT(task().Lstat("/new"), FailsWith(Errno::kNoEnt)) << "it has not moved yet";
+  sync().Release("ops:rename:whiteout");
+  EXPECT_OK(renaming.get());
+  const auto moved = task().Lstat("/new");
+  ASSERT_OK(moved);
+  EXPECT_TRUE(IsRegular(moved->mode));
+  const auto left = task().Lstat("/old");
+  ASSERT_OK(left);
+  EXPECT_TRUE(TypeOf(left->mode) == FileType::kChar);
+  vfs().CheckInvariants();
+}
+
 TEST_F(Race, CreateVersusCreateHasOneWinner) {
   auto first = AsyncUntil("ops:create:checked", [](Task& t) { return t.Mkdir("/x", 0755); });
   auto second = Async([](Task& t) { return t.Mkdir("/x", 0700); });
