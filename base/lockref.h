@@ -99,7 +99,8 @@ class DT_CAPABILITY("lockref") Lockref {
 
   // References; negative when dead. Stands still only for the holder of the lock.
   [[nodiscard]] int32_t count() const { return CountPart(word_.load(std::memory_order_relaxed)); }
-  [[nodiscard]] bool dead() const { return count() < 0; }
+  // What is read after it is at least as new.
+  [[nodiscard]] bool dead() const { return CountPart(word_.load(std::memory_order_acquire)) < 0; }
 
  private:
   // The low half is the lock (a futex), the high half the count.

@@ -359,15 +359,32 @@ size_t Dcache::NamesOf(Inode& inode, std::span<DentryRef> names) {
 // --- the end of a dentry
 // ---------------------------------------------------------------------------
 
-// Locks a dentry and its parent, parent first, whatever renames do meanwhile. `parent` is null when
-// there is none to lock: a root, or freed memory.
+// The parent of a dentry, locked; null when there is none to lock: it is a root, dead or memory, or
+// went elsewhere this moment.
+Dentry* Dcache::LockParentOf(Dentry& dentry) DT_NO_THREAD_SAFETY_ANALYSIS {
+  // A rename may let the parent go, which is then another's memory before it is locked.
+  const base::RcuReadGuard guard(rcu_);
+  Dentry* const seen = dentry.parent();
+  if (seen == nullptr || seen == &dentry) return nullptr;
+  SYNC_POINT(vfs_.sync_points(), "dcache:lock:seen");
+  seen->ref_.Lock();
+  SYNC_POINT(vfs_.sync_points(), "dcache:lock:parent");
+  // A living child stays one while its parent is locked. Life is asked for first: memory that was
+  // freed meanwhile gets a parent before it lives again.
+  if (!dentry.ref_.dead() && dentry.parent() == seen) return seen;
+  seen->ref_.Unlock();
+  return nullptr;
+}
+
+// Locks a dentry and its parent, parent first, whatever renames do meanwhile. `parent` is null for
+// a root and for what is dead. Nobody waits for a dentry with the lock of what is not its parent:
+// that may be below it by now, where others hold the one and wait for the other.
 void Dcache::LockWithParent(Dentry& dentry, Dentry*& parent) DT_NO_THREAD_SAFETY_ANALYSIS {
   for (;;) {
-    Dentry* const seen = dentry.parent();
-    parent = seen == &dentry ? nullptr : seen;
-    if (parent != nullptr) parent->ref_.Lock();
+    parent = LockParentOf(dentry);
     dentry.ref_.Lock(parent != nullptr ? base::LockOrder::kChild : base::LockOrder::kStrict);
-    if (dentry.parent() == seen) return;
+    const bool nothing_above = dentry.ref_.dead() || dentry.is_root();
+    if (parent != nullptr ? dentry.parent() == parent : nothing_above) return;
     UnlockWithParent(dentry, parent);
   }
 }

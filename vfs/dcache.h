@@ -255,6 +255,7 @@ class Dcache {
   enum class Pins : uint8_t { kKeep, kDrop };
   class MoveLocks;
 
+  Dentry* LockParentOf(Dentry& dentry);
   void LockWithParent(Dentry& dentry, Dentry*& parent);
   void UnlockWithParent(Dentry& dentry, Dentry* parent);
   bool KeepLocked(Dentry& dentry);

@@ -119,6 +119,30 @@ TEST_F(Race, CreateVersusCreateHasOneWinner) {
   EXPECT_THAT(fs(), HoldsTree({Dir("/x", 0755)}));
 }
 
+// An eviction that has seen the parent of its dentry is overtaken by two renames that put the
+// parent below the dentry, and by one who locks them in their new order.
+TEST_F(Race, AnEvictionVersusRenamesThatTurnTheTreeOverDoesNotWaitForWhoWaitsForIt) {
+  remote_.Make({Text("/p/d/f", "1")});
+  MountRemote();
+  ASSERT_OK(task().Unlink("/r/p/d/f"));
+  ASSERT_OK(task().Stat("/r/p/d"));
+  sync().Stop("dcache:lock:seen", base::SyncPoints::Who::kAll);
+  auto evicting = Async([](Task& own) { return own.vfs().DropCaches(), true; });
+  ASSERT_OK(sync().WaitFor("dcache:lock:seen"));
+  ASSERT_OK(task().Rename("/r/p/d", "/r/d"));
+  ASSERT_OK(task().Rename("/r/p", "/r/d/p"));
+  auto removing = Async([](Task& own) { return own.Rmdir("/r/d/p"); });
+  ASSERT_OK(sync().WaitFor("dcache:lock:seen", 2));
+  sync().Stop("dcache:lock:parent");
+  sync().Release("dcache:lock:seen");
+  ASSERT_OK(sync().WaitFor("dcache:lock:parent"));
+  EXPECT_TRUE(Waits(removing) || Waits(evicting)) << "the one who does not stand there";
+  sync().Release("dcache:lock:parent");
+  EXPECT_OK(removing.get());
+  EXPECT_TRUE(evicting.get());
+  vfs().CheckInvariants();
+}
+
 TEST_F(Race, LookupVersusUnlinkSeesTheNameOrDoesNot) {
   fs().Make({Text("/f", "x")});
   auto unlink = AsyncUntil("ops:unlink:done", [](Task& t) { return t.Unlink("/f"); });
