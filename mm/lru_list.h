@@ -4,10 +4,17 @@
 // sets a referenced bit of the owner's. Reclaim takes from the oldest end; the owner's verdict
 // clears the bit and rotates the object to the newest end (second chance), or lets it go.
 //
+// Ages. The list has kEpochs markers among its objects. NextEpoch moves the oldest one to the
+// newest end, so an object before the oldest marker has neither entered nor been rotated for
+// kEpochs epochs: it is old, and who asks for what is old (LruAge::kOld) gets no other. So a list
+// that grows slowly, with no pressure on memory ever, does not grow for ever, and an object pays
+// nothing for its age.
+//
 // Invariants:
 //   - an object is on at most one list; its link's `next` is null exactly when it is on none;
 //   - only Add, Remove and Isolate change a link, and only under the list's lock;
-//   - size() counts the objects between the sentinel's two ends.
+//   - size() counts the objects between the sentinel's two ends, not the markers;
+//   - the markers stand in the list in the order of their epochs.
 #pragma once
 
 #include <algorithm>
@@ -15,6 +22,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 #include "base/check.h"
 #include "base/list.h"
@@ -34,6 +42,11 @@ struct LruLink {
   bool OnList() const { return next.load(std::memory_order_relaxed) != nullptr; }
 };
 static_assert(sizeof(LruLink) == 16);
+
+enum class LruAge : uint8_t {
+  kAny,
+  kOld,  // before the oldest marker
+};
 
 enum class LruVerdict : uint8_t {
   kRemove,  // off the list and into the result
@@ -62,15 +75,19 @@ struct Isolated {
 // not. Lifetime: owns nothing. Objects leave the list before they are freed; who isolates keeps the
 // memory of what it took alive (reference, RCU section or type-stable memory), since the lock is
 // dropped.
-template <class T, LruLink T::*kLink>
+template <class T, LruLink T::* kLink>
 class LruList {
  public:
   // The most objects one Isolate looks at in one hold of the lock.
   static constexpr size_t kMaxScan = 1024;
+  // An object that nobody used for so many epochs is old.
+  static constexpr size_t kEpochs = 8;
 
   LruList() {
     head_.next.store(&head_, std::memory_order_relaxed);
     head_.prev = &head_;
+    base::MutexLock lock(lock_);
+    for (LruLink& marker : markers_) InsertNewestLocked(marker);
   }
   ~LruList() { CHECK(size() == 0); }
   LruList(const LruList&) = delete;
@@ -96,21 +113,35 @@ class LruList {
     return true;
   }
 
+  // An epoch ends and another begins.
+  void NextEpoch() {
+    base::MutexLock lock(lock_);
+    LruLink& marker = markers_[oldest_marker_];
+    oldest_marker_ = (oldest_marker_ + 1) % kEpochs;
+    UnlinkLocked(marker);
+    InsertNewestLocked(marker);
+  }
+
   // Looks at up to `max_scan` objects from the oldest end, each at most once, and takes up to
   // `max_items` (at most 64) of them. verdict(T&) -> LruVerdict runs under rank kLru: it may read
   // and clear the owner's bits and try locks, nothing else.
   template <class Verdict>
-  Isolated<T> Isolate(size_t max_items, size_t max_scan, Verdict&& verdict) {
+  Isolated<T> Isolate(size_t max_items, size_t max_scan, Verdict&& verdict,
+                      LruAge age = LruAge::kAny) {
     Isolated<T> result;
     max_items = std::min(max_items, Isolated<T>::kMax);
     base::MutexLock lock(lock_);
     max_scan = std::min({max_scan, kMaxScan, size()});
-    LruLink* link = Next(head_);
-    while (result.scanned < max_scan && result.count < max_items) {
-      LruLink* const next = Next(*link);
+    LruLink* next = nullptr;
+    for (LruLink* link = Next(head_); result.scanned < max_scan && result.count < max_items;
+         link = next) {
+      next = Next(*link);
+      if (IsMarkerLocked(*link)) {
+        if (age == LruAge::kOld) break;
+        continue;
+      }
       ++result.scanned;
       ApplyLocked(*link, verdict(ObjectOf(*link)), result);
-      link = next;
     }
     return result;
   }
@@ -121,18 +152,30 @@ class LruList {
   void CheckInvariants() const {
     base::MutexLock lock(lock_);
     size_t count = 0;
+    size_t markers = 0;
     for (const LruLink* link = Next(head_); link != &head_; link = Next(*link)) {
       CHECK(link != nullptr);
       CHECK(Next(*link)->prev == link);
-      ++count;
+      if (!IsMarkerLocked(*link)) {
+        ++count;
+        continue;
+      }
+      CHECK(link == &markers_[(oldest_marker_ + markers) % kEpochs], "epochs stand in order");
+      ++markers;
     }
     CHECK(count == size());
+    CHECK(markers == kEpochs);
   }
 
  private:
   static LruLink* Next(const LruLink& link) { return link.next.load(std::memory_order_relaxed); }
 
   static T& ObjectOf(LruLink& link) { return *base::ObjectOf<T, LruLink, kLink>(&link); }
+
+  bool IsMarkerLocked(const LruLink& link) const DT_REQUIRES(lock_) {
+    const std::less<> before;
+    return !before(&link, markers_.data()) && before(&link, markers_.data() + kEpochs);
+  }
 
   void InsertNewestLocked(LruLink& link) DT_REQUIRES(lock_) {
     link.prev = head_.prev;
@@ -170,6 +213,8 @@ class LruList {
 
   mutable base::SpinLock<base::LockRank::kLru> lock_;
   LruLink head_ DT_GUARDED_BY(lock_);
+  std::array<LruLink, kEpochs> markers_ DT_GUARDED_BY(lock_);
+  size_t oldest_marker_ DT_GUARDED_BY(lock_) = 0;
   std::atomic<size_t> size_{0};
 };
 

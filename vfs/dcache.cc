@@ -489,7 +489,7 @@ bool Dcache::EvictIfUnused(Dentry& dentry) {
   return unused;
 }
 
-mm::ScanResult Dcache::Shrink(SuperBlock& sb, size_t nr) {
+mm::ScanResult Dcache::Shrink(SuperBlock& sb, size_t nr, mm::LruAge age) {
   mm::ScanResult result;
   while (result.scanned < nr) {
     std::array<Dentry*, mm::Isolated<Dentry>::kMax> dead;
@@ -497,12 +497,13 @@ mm::ScanResult Dcache::Shrink(SuperBlock& sb, size_t nr) {
     size_t scanned = 0;
     {
       const base::RcuReadGuard guard(rcu_);
+      const auto second_chance = [](Dentry& dentry) {
+        if (!(dentry.flags() & kDentryReferenced)) return mm::LruVerdict::kRemove;
+        dentry.flags_.fetch_and(~kDentryReferenced, std::memory_order_relaxed);
+        return mm::LruVerdict::kRotate;
+      };
       const auto taken =
-          sb.dentry_lru_.Isolate(dead.size(), nr - result.scanned, [](Dentry& dentry) {
-            if (!(dentry.flags() & kDentryReferenced)) return mm::LruVerdict::kRemove;
-            dentry.flags_.fetch_and(~kDentryReferenced, std::memory_order_relaxed);
-            return mm::LruVerdict::kRotate;
-          });
+          sb.dentry_lru_.Isolate(dead.size(), nr - result.scanned, second_chance, age);
       SYNC_POINT(vfs_.sync_points(), "dcache:evict:unlocked");
       scanned = taken.scanned;
       result.kept.referenced += taken.rotated;
@@ -514,6 +515,7 @@ mm::ScanResult Dcache::Shrink(SuperBlock& sb, size_t nr) {
     // With its last child goes the use of a directory.
     for (size_t i = 0; i < count; ++i) Put(Dispose(dead[i]), Keep::kNo);
     stats_.Add<&DcacheStats::evicted>(count);
+    if (age == mm::LruAge::kOld) stats_.Add<&DcacheStats::aged>(count);
     result.scanned += scanned;
     result.freed += count;
     if (scanned == 0) break;

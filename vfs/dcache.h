@@ -36,7 +36,7 @@ class Vfs;
 struct ExternalName;
 
 struct DcacheStats {
-  base::Counter allocated, freed, hits, misses, negative_hits, evicted, invalidated;
+  base::Counter allocated, freed, hits, misses, negative_hits, evicted, aged, invalidated;
 
   uint64_t Lookups() const { return hits.Value() + misses.Value() + negative_hits.Value(); }
 };
@@ -51,8 +51,9 @@ inline constexpr auto kDcacheFields = base::Fields(
         base::StatKind::kCumulative),
     base::F<&DcacheStats::allocated>("allocated", "Dentries made", base::StatKind::kCumulative),
     base::F<&DcacheStats::freed>("freed", "Dentries freed", base::StatKind::kCumulative),
-    base::F<&DcacheStats::evicted>("evicted", "Unused dentries freed by reclaim",
+    base::F<&DcacheStats::evicted>("evicted", "Unused dentries freed by reclaim or for their age",
                                    base::StatKind::kCumulative),
+    base::F<&DcacheStats::aged>("aged", "Of these, for their age", base::StatKind::kCumulative),
     base::F<&DcacheStats::invalidated>("invalidated", "Names forgotten because they no longer hold",
                                        base::StatKind::kCumulative));
 
@@ -208,8 +209,9 @@ class Dcache {
 
   // --- memory ---
 
-  // Evicts up to `nr` unreferenced dentries of a super block, oldest first.
-  mm::ScanResult Shrink(SuperBlock& sb, size_t nr);
+  // Looks at up to `nr` unreferenced dentries of a super block, oldest first, and evicts those not
+  // used since the last look.
+  mm::ScanResult Shrink(SuperBlock& sb, size_t nr, mm::LruAge age = mm::LruAge::kAny);
   // Shutdown: drops pins and ends the tree below and including the root. False when somebody still
   // holds a part of it.
   bool KillTree(SuperBlock& sb);

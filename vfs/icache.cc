@@ -168,7 +168,7 @@ bool Icache::EvictIfUnused(Inode& inode) {
   return true;
 }
 
-mm::ScanResult Icache::Shrink(SuperBlock& sb, size_t nr) {
+mm::ScanResult Icache::Shrink(SuperBlock& sb, size_t nr, mm::LruAge age) {
   mm::ScanResult result;
   while (result.scanned < nr) {
     std::array<Inode*, mm::Isolated<Inode>::kMax> dead;
@@ -176,8 +176,8 @@ mm::ScanResult Icache::Shrink(SuperBlock& sb, size_t nr) {
     size_t scanned = 0;
     {
       const base::RcuReadGuard guard(rcu_);
-      const auto taken = sb.inode_lru_.Isolate(dead.size(), nr - result.scanned,
-                                               [](Inode&) { return mm::LruVerdict::kRemove; });
+      const auto taken = sb.inode_lru_.Isolate(
+          dead.size(), nr - result.scanned, [](Inode&) { return mm::LruVerdict::kRemove; }, age);
       SYNC_POINT(sb.vfs().sync_points(), "icache:evict:unlocked");
       scanned = taken.scanned;
       for (Inode* inode : taken) {

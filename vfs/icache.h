@@ -51,7 +51,7 @@ class Icache {
   Ino NextIno() { return next_ino_.fetch_add(1, std::memory_order_relaxed); }
 
   // Frees up to `nr` unreferenced inodes of a super block, oldest first.
-  mm::ScanResult Shrink(SuperBlock& sb, size_t nr);
+  mm::ScanResult Shrink(SuperBlock& sb, size_t nr, mm::LruAge age = mm::LruAge::kAny);
 
   size_t live() const { return cache_.active_objects(); }
   const base::Sharded<InodeStats>& stats() const { return stats_; }

@@ -1,5 +1,7 @@
 #include "vfs/super_block.h"
 
+#include <algorithm>
+
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -56,6 +58,7 @@ SuperBlock::SuperBlock(Vfs& vfs, Init init)
       magic_(init.magic),
       dev_(vfs.NextDev()),
       flags_(init.flags),
+      epoch_began_ns_(vfs.clock().MonotonicNs()),
       dentry_shrinker_(*this),
       inode_shrinker_(*this) {
   if (Has(kSbMayBlock)) vfs.may_block_.fetch_add(1, std::memory_order_relaxed);
@@ -81,6 +84,21 @@ Status SuperBlock::MakeReadOnly() {
   if (writers_.load() == 0 || (before & kSbReadOnly)) return {};
   SetFlag(kSbReadOnly, false);
   return base::Err(Errno::kBusy);
+}
+
+void SuperBlock::AgeCaches() {
+  constexpr auto kMost = static_cast<int64_t>(decltype(dentry_lru_)::kEpochs);
+  const int64_t now = vfs_.clock().MonotonicNs();
+  int64_t began = epoch_began_ns_.load(std::memory_order_relaxed);
+  const int64_t passed = std::min((now - began) / kEpochNs, kMost);
+  if (passed > 0 && epoch_began_ns_.compare_exchange_strong(began, now)) {
+    for (int64_t i = 0; i < passed; ++i) {
+      dentry_lru_.NextEpoch();
+      inode_lru_.NextEpoch();
+    }
+  }
+  vfs_.dcache().Shrink(*this, kAgeBatch, mm::LruAge::kOld);
+  vfs_.icache().Shrink(*this, kAgeBatch, mm::LruAge::kOld);
 }
 
 Status SuperBlock::MakeRoot(InodeRef root) {

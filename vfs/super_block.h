@@ -106,6 +106,14 @@ class SuperBlock {
   bool mounted() const { return mounts_.load(std::memory_order_relaxed) > 0; }
   Dentry& root() const { return *root_; }
 
+  // --- ageing: what nobody used for LruList::kEpochs epochs goes, without any pressure ---
+  static constexpr int64_t kEpochNs = 120'000'000'000;
+  // One new name of so many, by its hash, lets go of what is old: of so many dentries and inodes at
+  // most, which is more than have come since.
+  static constexpr uint32_t kNamesPerAgeing = 64;
+  static constexpr size_t kAgeBatch = 128;
+  void AgeCaches();
+
   // Gives the super block its root: called once, by GetTree, before the first mount.
   Status MakeRoot(InodeRef root);
 
@@ -149,6 +157,7 @@ class SuperBlock {
   mm::LruList<Dentry, &Dentry::lru_> dentry_lru_;  // dentries nobody refers to
   mm::LruList<Inode, &Inode::lru_> inode_lru_;     // inodes nobody refers to
   std::atomic<int64_t> inodes_waiting_{0};         // freed, but not before a grace period
+  std::atomic<int64_t> epoch_began_ns_;            // of the two lists; monotonic
 
   // The two lists, as memory reclaim sees them.
   class DentryShrinker final : public mm::Shrinker {

@@ -272,7 +272,9 @@ Result<DentryRef> LookupLocked(Vfs& vfs, Dentry& dir, const Name& name) {
   }
   Dcache::New fresh = TRY(vfs.dcache().Alloc(dir, name));
   fresh->set_fsdata(static_cast<uint64_t>(asked_ns));
-  return vfs.dcache().Add(std::move(fresh), name, *std::move(found));
+  DentryRef dentry = vfs.dcache().Add(std::move(fresh), name, *std::move(found));
+  if (name.hash() % SuperBlock::kNamesPerAgeing == 0) inode.sb().AgeCaches();
+  return dentry;
 }
 
 namespace {

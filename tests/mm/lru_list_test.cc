@@ -132,5 +132,27 @@ TEST(LruList, NothingIsTakenFromAnEmptyOne) {
   lru.CheckInvariants();
 }
 
+TEST(LruList, WhatNobodyUsedForAllItsEpochsIsOld) {
+  Pages<3> p;
+  const auto old = [&p] { return Ids(p.lru.Isolate(64, 64, RemoveAll, LruAge::kOld)); };
+  for (size_t epoch = 0; epoch + 1 < Lru::kEpochs; ++epoch) p.lru.NextEpoch();
+  EXPECT_EQ(old(), (Numbers{}));
+  p.lru.CheckInvariants();
+  p.lru.NextEpoch();
+  EXPECT_EQ(old(), (Numbers{0, 1, 2}));
+  EXPECT_EQ(p.lru.size(), 0u);
+  p.lru.CheckInvariants();
+}
+
+TEST(LruList, WhatIsOldAndWasUsedIsYoungAgain) {
+  Pages<3> p;
+  p.pages[1].referenced = true;
+  for (size_t epoch = 0; epoch < Lru::kEpochs; ++epoch) p.lru.NextEpoch();
+  EXPECT_EQ(Ids(p.lru.Isolate(64, 64, SecondChance, LruAge::kOld)), (Numbers{0, 2}));
+  EXPECT_EQ(Ids(p.lru.Isolate(64, 64, SecondChance, LruAge::kOld)), (Numbers{}));
+  EXPECT_EQ(p.lru.size(), 1u);
+  EXPECT_EQ(Ids(p.lru.Isolate(64, 64, SecondChance)), (Numbers{1})) << "markers are not objects";
+}
+
 }  // namespace
 }  // namespace dentree::mm

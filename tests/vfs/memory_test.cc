@@ -250,5 +250,50 @@ TEST_F(Caches, ALookupWithoutMemoryFailsAndTheNextOneDoesNot) {
   FAIL() << "the lookup never worked";
 }
 
+// --- age --------------------------------------------------------------------------------------
+
+class AgeingCaches : public Caches {
+ protected:
+  AgeingCaches() : Caches({.time = fixture::Time::kFake}) {}
+};
+
+TEST_F(AgeingCaches, ATrickleOfNewNamesWithoutPressureEndsBounded) {
+  constexpr int kFiles = 12'000;
+  constexpr int64_t kSecond = 1'000'000'000;
+  MakeFiles(kFiles);
+  // Three a second: a name comes again after 4,000 seconds, which is old.
+  constexpr int64_t kEpochs = 9;  // eight, and the one under way
+  constexpr size_t kYoung = 3 * kEpochs * SuperBlock::kEpochNs / kSecond;
+  size_t most = 0;
+  for (int i = 0; i < 3 * kFiles; ++i) {
+    ASSERT_OK(task().Stat("/r" + File(i % kFiles)));
+    clock().Advance(kSecond / 3);
+    most = std::max(most, vfs().dcache().live());
+  }
+  constexpr size_t kLag = 16 * SuperBlock::kNamesPerAgeing;  // chance decides which names let go
+  EXPECT_LE(most, kYoung + kLag);
+  EXPECT_GE(vfs().dcache().stats().Sum<&DcacheStats::aged>(), 2u * kFiles);
+  // One every quarter of an hour for a year.
+  for (int i = 0; i < 365 * 24 * 4; ++i) {
+    ASSERT_OK(task().Stat("/r" + File(i % kFiles)));
+    clock().Advance(900 * kSecond);
+  }
+  EXPECT_LE(vfs().dcache().live(), kLag);
+  EXPECT_LE(vfs().icache().live(), kLag);
+}
+
+TEST_F(AgeingCaches, WhatIsUsedNowAndThenDoesNotAge) {
+  constexpr int kFiles = 4000;
+  MakeFiles(kFiles);
+  remote_.ForgetAsked();
+  for (int i = 0; i < kFiles; ++i) {
+    ASSERT_OK(task().Stat("/r" + File(i)));
+    ASSERT_OK(task().Stat("/r" + File(0)));
+    clock().Advance(SuperBlock::kEpochNs / 16);
+  }
+  EXPECT_EQ(LookupsOf(0), 1u);
+  EXPECT_GT(vfs().dcache().stats().Sum<&DcacheStats::aged>(), 0u);
+}
+
 }  // namespace
 }  // namespace dentree::vfs
