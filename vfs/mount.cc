@@ -7,7 +7,8 @@
 namespace dentree::vfs {
 
 Mount::Mount(MountTree& tree, uint32_t id, SuperBlock& sb, Dentry& root, MountFlags flags)
-    : sb_(SuperRef::Share(&sb).Leak()),
+    : rcu_(tree.vfs_.rcu()),
+      sb_(SuperRef::Share(&sb).Leak()),
       root_(DentryRef::Share(&root).Leak()),
       tree_(tree),
       id_(id),
@@ -15,15 +16,18 @@ Mount::Mount(MountTree& tree, uint32_t id, SuperBlock& sb, Dentry& root, MountFl
   sb_->mounts_.fetch_add(1, std::memory_order_relaxed);
 }
 
-Mount::~Mount() { tree_.vfs_.memory().FreeBytes(source_, source_size_); }
+Mount::~Mount() {
+  if (cells_ != nullptr) tree_.count_cache_.Delete(cells_);
+  tree_.vfs_.memory().FreeBytes(source_, source_size_);
+}
 
-void Mount::Put(Mount* mount) {
-  if (mount->refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  const SuperRef sb = SuperRef::Adopt(mount->sb_);  // the last to go
+void Mount::PutCounted() {
+  if (refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const SuperRef sb = SuperRef::Adopt(sb_);  // the last to go
   sb->mounts_.fetch_sub(1, std::memory_order_relaxed);
-  Dentry::Put(mount->root_);
-  sb->vfs().rcu().Retire(
-      &mount->free_,
+  Dentry::Put(root_);
+  rcu_.Retire(
+      &free_,
       [](base::RcuHead* head) {
         auto* const dead = base::ObjectOf<Mount, base::RcuHead, &Mount::free_>(head);
         dead->tree_.cache_.Delete(dead);
@@ -32,6 +36,7 @@ void Mount::Put(Mount* mount) {
 }
 
 bool Mount::TryGet() {
+  if (CountByThread(1)) return true;
   int32_t refs = refs_.load(std::memory_order_relaxed);
   while (refs > 0) {
     if (refs_.compare_exchange_weak(refs, refs + 1, std::memory_order_acq_rel)) return true;

@@ -34,6 +34,9 @@ using MountNamespaceRef = base::Ref<MountNamespace>;
 // Beyond either: kNoSpc.
 inline constexpr size_t kDefaultMountLimit = 100'000;  // in one namespace
 inline constexpr size_t kDefaultNamespaceLimit = 1024;
+// Mounts whose references are counted by thread, at 1 KiB each ("mount_count" in slabinfo); those
+// beyond count in one word.
+inline constexpr size_t kMountsCountedByThread = 256;
 
 // Flags of mounts and super blocks are the MS_* of mount(2). These are a mount's own; those of the
 // times exclude each other.
@@ -61,8 +64,12 @@ class Mount {
   Status BeginWrite();
   void EndWrite();
 
-  static void Get(Mount* mount) { mount->refs_.fetch_add(1, std::memory_order_relaxed); }
-  static void Put(Mount* mount);
+  static void Get(Mount* mount) {
+    if (!mount->CountByThread(1)) mount->refs_.fetch_add(1, std::memory_order_relaxed);
+  }
+  static void Put(Mount* mount) {
+    if (!mount->CountByThread(-1)) mount->PutCounted();
+  }
   // In an RCU section: a reference, unless the mount has ended. Whoever takes it rechecks
   // MountTree::changes(), which an unmount moves before it counts references.
   bool TryGet();
@@ -75,6 +82,20 @@ class Mount {
 
   Mount(MountTree& tree, uint32_t id, SuperBlock& sb, Dentry& root, MountFlags flags);
   ~Mount();
+
+  // How references are counted. Of an attached mount each thread counts its own in a cell, with
+  // plain stores, since the tree's reference alone keeps it from ending; refs_ then holds kTree
+  // besides. Before anybody relies on the number, CountTogether makes it one: it takes the cells
+  // out of sight, waits for a grace period (a cell is written inside a read section, so that nobody
+  // writes one any more), and adds them to refs_.
+  bool CountByThread(int64_t n);
+  void PutCounted();
+  static constexpr int32_t kTree = 1 << 30;
+
+  base::RcuDomain& rcu_;
+  std::atomic<base::ShardedGauge*> by_thread_{nullptr};  // null: in refs_ alone
+  base::ShardedGauge* cells_ = nullptr;  // its maker's, then MountTree's; null: too many mounts
+  bool split_ = false;                   // likewise: references are in the cells
 
   // References of the mount's own, let go of in Put; what RCU walks read of it stays.
   SuperBlock* const sb_;
@@ -99,6 +120,14 @@ class Mount {
   Dentry* left_ = nullptr;  // the mountpoint it was taken from, with its reference
   base::RcuHead free_;
 };
+
+inline bool Mount::CountByThread(int64_t n) {
+  const base::RcuReadGuard guard(rcu_);
+  base::ShardedGauge* const cells = by_thread_.load(std::memory_order_acquire);
+  if (cells == nullptr) return false;
+  cells->Add(n);
+  return true;
+}
 
 // A place in the tree. Holds references on both, so it stays valid across rename and unlink. The
 // dentry's goes first, in an assignment too: the mount's may be what its super block lives by.
@@ -302,6 +331,9 @@ class MountTree {
   // Making. A new mount's reference is the list's.
   Result<Mount*> New(SuperBlock& sb, Dentry& root, MountFlags flags, std::string_view source,
                      MountList& made) DT_REQUIRES(mutex_);
+  static void SplitCount(Mount& mount);
+  static void JoinCount(Mount& mount);
+  void CountTogether(Mount& mount) DT_REQUIRES(mutex_);
   Status CopyInto(Mount& top, Dentry& root, Depth depth, MountList& made) DT_REQUIRES(mutex_);
   enum class Into : uint8_t { kNo, kYes };
   static Mount* NextIn(Mount& at, const Mount& top, Into children);
@@ -332,6 +364,7 @@ class MountTree {
 
   Vfs& vfs_;
   const size_t mount_limit_, namespace_limit_;
+  mm::ObjectCache<base::ShardedGauge> count_cache_;
   mm::ObjectCache<Mount> cache_;
   mm::ObjectCache<MountNamespace> namespace_cache_;
   // Changes of the trees, from the check to the change.

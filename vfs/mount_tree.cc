@@ -12,6 +12,7 @@ MountTree::MountTree(Vfs& vfs, size_t mount_limit, size_t namespace_limit)
     : vfs_(vfs),
       mount_limit_(mount_limit),
       namespace_limit_(namespace_limit),
+      count_cache_(vfs.memory(), "mount_count"),
       cache_(vfs.memory(), "mnt_cache"),
       namespace_cache_(vfs.memory(), "mnt_namespace"),
       table_(vfs.memory(), vfs.rcu(), HashOfEntry),
@@ -48,6 +49,12 @@ uint64_t MountTree::HashOfPlace(SlotTable::Entry entry) {
 
 // From the last to the first: what a mount stands on goes after it.
 MountTree::Loose::~Loose() {
+  bool split = false;
+  for (Mount& mount : list) {
+    split |= mount.by_thread_.exchange(nullptr, std::memory_order_acq_rel) != nullptr;
+  }
+  if (split) list.front().rcu_.SynchronizeExpedited();
+  for (Mount& mount : list) JoinCount(mount);
   while (Mount* const mount = list.PopBack()) {
     Dentry* const left = std::exchange(mount->left_, nullptr);
     if (left != nullptr) Dentry::Put(left);
@@ -71,6 +78,8 @@ Result<Mount*> MountTree::New(SuperBlock& sb, Dentry& root, MountFlags flags,
   std::memcpy(text, source.data(), source.size());
   mount->source_ = static_cast<char*>(text);
   mount->source_size_ = source.size();
+  // Without memory for it, it is counted in one word.
+  if (count_cache_.active_objects() < kMountsCountedByThread) mount->cells_ = count_cache_.New();
   made.PushBack(*mount);
   return mount;
 }
@@ -81,6 +90,29 @@ Result<MountRef> MountTree::NewDetached(SuperRef sb) {
   Mount* const mount = TRY(New(*sb, sb->root(), 0, "none", made));
   made.Remove(*mount);
   return MountRef::Adopt(mount);
+}
+
+// From now on each thread counts its references itself.
+void MountTree::SplitCount(Mount& mount) {
+  if (mount.cells_ == nullptr) return;
+  mount.cells_->Reset();
+  mount.refs_.fetch_add(Mount::kTree, std::memory_order_relaxed);
+  mount.split_ = true;
+  mount.by_thread_.store(mount.cells_, std::memory_order_release);
+}
+
+// Nobody counts in a cell any more: adds them up.
+void MountTree::JoinCount(Mount& mount) {
+  if (!std::exchange(mount.split_, false)) return;
+  const auto counted = static_cast<int32_t>(mount.cells_->Value());
+  mount.refs_.fetch_add(counted - Mount::kTree, std::memory_order_acq_rel);
+}
+
+void MountTree::CountTogether(Mount& mount) {
+  if (mount.by_thread_.exchange(nullptr, std::memory_order_acq_rel) != nullptr) {
+    vfs_.rcu().SynchronizeExpedited();
+  }
+  JoinCount(mount);
 }
 
 // The mount after `at` in the tree below `top`, parents first.
@@ -199,6 +231,7 @@ void MountTree::Link(MountNamespace& ns, MountList& made) {
       ns.root_ = mount;
     }
     mount->ns_.store(&ns, std::memory_order_relaxed);
+    SplitCount(*mount);
     ns.mounts_.PushBack(*mount);
     ++count;
   }
@@ -321,11 +354,15 @@ Status MountTree::Detach(MountNamespace& ns, Path root, Mode mode) {
   base::MutexLock lock(mutex_);
   TRY(CheckRoot(ns, root));
   Mount& mount = *root.mount;
+  if (MountpointOf(mount) == nullptr) return Err(Errno::kInval);
+  if (mode == Mode::kUnused) CountTogether(mount);
   // No new reference can be had while the table is locked, unless somebody has one.
   base::WriteLock table_lock(table_sem_);
   base::SeqWrite change(changes_);
-  if (MountpointOf(mount) == nullptr) return Err(Errno::kInval);
-  if (mode == Mode::kUnused && Busy(mount, 1)) return Err(Errno::kBusy);
+  if (mode == Mode::kUnused && Busy(mount, 1)) {
+    SplitCount(mount);
+    return Err(Errno::kBusy);
+  }
   const size_t count = UnlinkTree(mount, gone.list);
   if (mode == Mode::kLazily) stats_.Add<&MountStats::lazy>(count);
   return {};
