@@ -52,10 +52,8 @@ Result<MountRef> AnonFs::MountOf() {
 
 Result<FileRef> AnonFs::Open(const FileOps& ops, void* private_data, OpenFlags flags,
                              CredsRef creds) {
-  FileStats& stats = vfs_.file_stats();
-  const bool full = stats.open.Value() >= static_cast<int64_t>(vfs_.max_files());
-  if (full && !creds->Has(Cap::kSysAdmin)) {
-    stats.refused.Add();
+  if (vfs_.file_limit().Reached() && !creds->Has(Cap::kSysAdmin)) {
+    vfs_.file_stats().refused.Add();
     return Err(Errno::kNFile);
   }
   MountRef mount = TRY(MountOf());
@@ -63,7 +61,7 @@ Result<FileRef> AnonFs::Open(const FileOps& ops, void* private_data, OpenFlags f
   File* const file =
       vfs_.files().New(Path{std::move(mount), std::move(dentry)}, flags, std::move(creds));
   if (file == nullptr) return Err(Errno::kNoMem);
-  stats.open.Add(1);
+  vfs_.file_stats().open.Add();
   file->set_private_data(private_data);
   file->ops_ = &ops;
   return FileRef::Adopt(file);

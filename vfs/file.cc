@@ -23,10 +23,10 @@ void File::Put(File* file) {
   }
   vfs.locks().Release(*file);
   if (file->ops_ != nullptr) file->ops_->Release(*file);
-  file->path_.vfs().file_stats().open.Sub(1);
+  vfs.file_stats().open.Sub();
   if (file->holds_writer_) file->path_.mount->EndWrite();
   // The path's references go last: they may be the mount's.
-  Path path = file->path_;
+  const Path path = std::move(file->path_);
   vfs.files().Delete(file);
 }
 

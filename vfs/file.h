@@ -112,7 +112,7 @@ class File {
     return (flags() & O_APPEND) && n > 0 ? inode().size() : pos + n;
   }
 
-  const Path path_;
+  Path path_;
   const CredsRef creds_;
   std::atomic<OpenFlags> flags_;
   std::atomic<int32_t> refs_{1};

@@ -139,7 +139,7 @@ void Icache::Put(Inode* inode) {
 // Nobody can find it and nobody refers to it. No locks held.
 void Icache::Free(Inode& inode) {
   inode.sb().EvictInode(inode);
-  inode.sb().inodes_waiting_.fetch_add(1, std::memory_order_relaxed);
+  inode.sb().inodes_waiting_.Add();
   stats_.Add<&InodeStats::freed>();
   rcu_.Retire(
       &inode.free_,
@@ -149,7 +149,7 @@ void Icache::Free(Inode& inode) {
         // The super block waits for its inodes before it goes.
         SuperBlock& sb = dead->sb();
         sb.vfs().icache().cache_.Delete(dead);
-        sb.inodes_waiting_.fetch_sub(1, std::memory_order_release);
+        sb.inodes_waiting_.Sub();
       },
       sizeof(Inode));
 }

@@ -45,25 +45,23 @@ Status MayOpen(const Path& path, OpenFlags flags, const Creds& creds) {
 }  // namespace
 
 // An open file of an inode, all checks passed.
-Result<FileRef> Ops::OpenChecked(const Path& path, OpenFlags flags, CredsRef creds) {
+Result<FileRef> Ops::OpenChecked(Path path, OpenFlags flags, CredsRef creds) {
   const bool path_only = flags & O_PATH;
   const FileOps* const ops = path_only ? nullptr : TRY(path.inode().ops().OpenOps(path.inode()));
   // What open alone uses is not part of the file's state.
   const OpenFlags kept = flags & ~(O_CREAT | O_EXCL | O_NOCTTY);
-  FileStats& stats = vfs_.file_stats();
-  const bool full = stats.open.Value() >= static_cast<int64_t>(vfs_.max_files());
-  if (full && !creds->Has(Cap::kSysAdmin)) {
-    stats.refused.Add();
+  if (vfs_.file_limit().Reached() && !creds->Has(Cap::kSysAdmin)) {
+    vfs_.file_stats().refused.Add();
     return Err(Errno::kNFile);
   }
-  File* const file = vfs_.files().New(path, kept, std::move(creds));
+  File* const file = vfs_.files().New(std::move(path), kept, std::move(creds));
   if (file == nullptr) return Err(Errno::kNoMem);
-  stats.open.Add(1);
+  vfs_.file_stats().open.Add();
   FileRef ref = FileRef::Adopt(file);
   if (path_only) return ref;
   // Devices, pipes and sockets are written through, not into, a file system.
-  const bool writes = file->writable() && path.dentry->type() == FileType::kRegular;
-  if (writes) TRY(path.mount->BeginWrite());
+  const bool writes = file->writable() && file->dentry().type() == FileType::kRegular;
+  if (writes) TRY(file->path().mount->BeginWrite());
   file->holds_writer_ = writes;
   TRY(ops->Open(*file));
   file->ops_ = ops;  // from here on Release is due
@@ -71,17 +69,17 @@ Result<FileRef> Ops::OpenChecked(const Path& path, OpenFlags flags, CredsRef cre
   return ref;
 }
 
-Result<FileRef> Ops::Open(const Path& path, OpenFlags flags, CredsRef creds) {
-  if (flags & O_PATH) return OpenChecked(path, flags, std::move(creds));
+Result<FileRef> Ops::Open(Path path, OpenFlags flags, CredsRef creds) {
+  if (flags & O_PATH) return OpenChecked(std::move(path), flags, std::move(creds));
   const bool truncates = (flags & O_TRUNC) && path.dentry->type() == FileType::kRegular;
   if (truncates && path.mount->read_only()) return Err(Errno::kRoFs);
   TRY(MayOpen(path, flags, *creds));
   SYNC_POINT(vfs_.sync_points(), "ops:open:checked");
-  FileRef file = TRY(OpenChecked(path, flags, std::move(creds)));
+  FileRef file = TRY(OpenChecked(std::move(path), flags, std::move(creds)));
   if (truncates) {
     TRY(file->StripPrivileges(nullptr));
     TRY(file->ops_->Truncate(*file, 0));
-    vfs_.notify().OnDentry(*path.dentry, IN_MODIFY);
+    vfs_.notify().OnDentry(file->dentry(), IN_MODIFY);
   }
   return file;
 }
@@ -99,7 +97,7 @@ Result<FileRef> Ops::Tmpfile(const Path& dir, OpenFlags flags, Mode mode, CredsR
     if (!(flags & O_EXCL)) Inode::Update(*inode).SetFlag(kInodeLinkable);
     place = {dir.mount, vfs_.dcache().AddUnnamed(std::move(fresh), std::move(inode))};
   }
-  return OpenChecked(place, flags & ~O_TRUNC, std::move(creds));
+  return OpenChecked(std::move(place), flags & ~O_TRUNC, std::move(creds));
 }
 
 Result<Ops::OpenAt> Ops::OpenCreate(const Path& dir, std::string_view name, OpenFlags flags,
@@ -123,7 +121,7 @@ Result<Ops::OpenAt> Ops::OpenCreate(const Path& dir, std::string_view name, Open
   }
   // Its maker may open it as asked, whatever the mode it was given.
   if (created) {
-    FileRef file = TRY(OpenChecked(place, flags & ~O_TRUNC, std::move(creds)));
+    FileRef file = TRY(OpenChecked(std::move(place), flags & ~O_TRUNC, std::move(creds)));
     return OpenAt{std::move(file), {}};
   }
   if (flags & O_EXCL) return Err(Errno::kExist);
@@ -136,7 +134,7 @@ Result<Ops::OpenAt> Ops::OpenCreate(const Path& dir, std::string_view name, Open
   }
   if (place.dentry->type() == FileType::kSymlink) return OpenAt{nullptr, std::move(place)};
   if (place.dentry->is_dir()) return Err(Errno::kIsDir);
-  FileRef file = TRY(Open(place, flags, std::move(creds)));
+  FileRef file = TRY(Open(std::move(place), flags, std::move(creds)));
   return OpenAt{std::move(file), {}};
 }
 

@@ -75,7 +75,7 @@ class Ops {
   // --- opening ---
 
   // Opens what `path` is. O_TRUNC truncates last, O_PATH asks nothing of the file system.
-  Result<FileRef> Open(const Path& path, OpenFlags flags, CredsRef creds);
+  Result<FileRef> Open(Path path, OpenFlags flags, CredsRef creds);
   // Creates `name` in `dir` if it is missing and opens it; O_EXCL: kExist if it is there. A symlink
   // is not followed: the answer then has no file and its place is for the caller to walk. `walk`:
   // kWalkNoXdev does not step onto what is mounted there.
@@ -115,7 +115,7 @@ class Ops {
   Result<DentryRef> CreateLocked(const Path& dir, const Name& name, const CreateArgs& args);
   Result<Path> Create(const Path& dir, std::string_view name, const CreateArgs& args,
                       const Creds& creds);
-  Result<FileRef> OpenChecked(const Path& path, OpenFlags flags, CredsRef creds);
+  Result<FileRef> OpenChecked(Path path, OpenFlags flags, CredsRef creds);
   Status MayRename(const Path& old_dir, Dentry& source, const Path& new_dir, Dentry* target,
                    unsigned flags, const Creds& creds);
   Status RenameLocked(const Path& old_dir, Dentry& source, const Path& new_dir, const Name& name,

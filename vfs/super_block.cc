@@ -136,7 +136,7 @@ void SuperBlock::Kill() {
   while (vfs_.icache().Shrink(*this, inode_lru_.size()).scanned > 0) {
   }
   // Freed inodes look at their super block once more, after their grace period.
-  while (inodes_waiting_.load(std::memory_order_acquire) > 0) {
+  while (inodes_waiting_.Value() > 0) {
     vfs_.rcu().Synchronize();
     vfs_.rcu().Reclaim();
   }

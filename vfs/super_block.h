@@ -156,7 +156,7 @@ class SuperBlock {
   RenameMutex rename_mutex_;
   mm::LruList<Dentry, &Dentry::lru_> dentry_lru_;  // dentries nobody refers to
   mm::LruList<Inode, &Inode::lru_> inode_lru_;     // inodes nobody refers to
-  std::atomic<int64_t> inodes_waiting_{0};         // freed, but not before a grace period
+  base::ShardedGauge inodes_waiting_;              // freed, but not before a grace period
   std::atomic<int64_t> epoch_began_ns_;            // of the two lists; monotonic
 
   // The two lists, as memory reclaim sees them.

@@ -21,7 +21,10 @@ void RcuPlace::Store(const Path& place) {
 }
 
 FsContext::FsContext(Path root, Path cwd, Mode umask)
-    : state_{std::move(root), std::move(cwd), umask}, root_(state_.root), cwd_(state_.cwd) {}
+    : state_{std::move(root), std::move(cwd)},
+      root_(state_.root),
+      cwd_(state_.cwd),
+      umask_(umask) {}
 
 FsContext::FsContext(const FsContext& other)
     : FsContext(other.root(), other.cwd(), other.umask()) {}
@@ -36,11 +39,6 @@ Path FsContext::cwd() const {
   return state_.cwd;
 }
 
-Mode FsContext::umask() const {
-  base::MutexLock lock(mutex_);
-  return state_.umask;
-}
-
 void FsContext::SetCwd(Path cwd) {
   base::MutexLock lock(mutex_);
   std::swap(state_.cwd, cwd);
@@ -52,11 +50,6 @@ void FsContext::SetRoot(Path root) {
   base::MutexLock lock(mutex_);
   std::swap(state_.root, root);
   root_.Store(state_.root);
-}
-
-Mode FsContext::SetUmask(Mode mask) {
-  base::MutexLock lock(mutex_);
-  return std::exchange(state_.umask, static_cast<Mode>(mask & 0777));
 }
 
 // --- FdTable ---------------------------------------------------------------------------------
@@ -105,8 +98,9 @@ FileRef FdTable::TakeOut(Slot& slot) {
 
 Result<FdTable::Room> FdTable::Reserve() {
   base::MutexLock lock(mutex_);
-  if (!HasRoomLocked()) return Err(Errno::kMFile);
+  if (full()) return Err(Errno::kMFile);
   ++reserved_;
+  TakeLocked(1);
   return Room(*this);
 }
 
@@ -114,13 +108,20 @@ FdTable::Room::~Room() {
   if (table_ == nullptr) return;
   base::MutexLock lock(table_->mutex_);
   --table_->reserved_;
+  table_->TakeLocked(-1);
 }
 
 int FdTable::Install(FileRef file, Room room) {
   base::MutexLock lock(mutex_);
   room.table_ = nullptr;
   --reserved_;
+  TakeLocked(-1);
   return InstallLocked(file, 0).value();
+}
+
+Result<int> FdTable::Install(FileRef file) {
+  base::MutexLock lock(mutex_);
+  return InstallLocked(file, 0);
 }
 
 // Takes the file over only when there is room: its end must not come under the lock.
@@ -129,10 +130,10 @@ Result<int> FdTable::InstallLocked(FileRef& file, size_t lowest) {
   const size_t size = slots == nullptr ? 0 : slots->size;
   size_t fd = lowest;
   while (fd < size && slots->slot[fd].file != nullptr) ++fd;
-  if (fd >= limit_ || !HasRoomLocked()) return Err(Errno::kMFile);
+  if (fd >= limit_ || full()) return Err(Errno::kMFile);
   if (fd >= size) slots = &GrowLocked(fd + 1);
   PutInto(slots->slot[fd], file.Leak());
-  ++open_;
+  TakeLocked(1);
   return static_cast<int>(fd);
 }
 
@@ -161,7 +162,7 @@ Status FdTable::Close(int fd) {
     Slot* const slot = AtLocked(fd);
     if (slot == nullptr || slot->file == nullptr) return Err(Errno::kBadF);
     closing = TakeOut(*slot);
-    --open_;
+    TakeLocked(-1);
   }
   closing->path().vfs().locks().ReleaseOwner(*closing, this);
   return {};
@@ -182,14 +183,14 @@ void FdTable::CloseAll() {
     for (size_t fd = 0; slots != nullptr && fd < slots->size; ++fd) {
       if (slots->slot[fd].file != nullptr) closing.push_back(TakeOut(slots->slot[fd]));
     }
-    open_ = 0;
+    taken_.store(reserved_, std::memory_order_relaxed);
   }
   for (const FileRef& file : closing) file->path().vfs().locks().ReleaseOwner(*file, this);
 }
 
 size_t FdTable::open_count() const {
   base::MutexLock lock(mutex_);
-  return open_;
+  return taken_.load(std::memory_order_relaxed) - reserved_;
 }
 
 // --- Task: places ----------------------------------------------------------------------------
@@ -249,16 +250,16 @@ Result<Path> Task::ResolveRef(int dir, std::string_view path, unsigned flags) co
   return Walk(vfs_, context, path, flags);
 }
 
-Result<Parent> Task::ParentAt(int dir, std::string_view path) const {
+Result<Parent> Task::ParentAt(int dir, std::string_view path, unsigned flags) const {
   Parent parent;
   RcuOutcome outcome;
   {
     const base::RcuReadGuard guard(vfs_.rcu());
-    outcome = WalkParentRcu(vfs_, ContextRcu(dir, path), path, parent);
+    outcome = WalkParentRcu(vfs_, ContextRcu(dir, path), path, flags, parent);
   }
   if (outcome == RcuOutcome::kFound) return parent;
-  const WalkContext context = TRY(Context(dir, path));
-  return WalkParent(vfs_, context, path);
+  const WalkContext context = TRY(Context(dir, path, flags));
+  return WalkParent(vfs_, context, path, flags);
 }
 
 Status Task::Chdir(std::string_view path) {

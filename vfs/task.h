@@ -66,19 +66,19 @@ class FsContext {
   Path cwd() const;
   const RcuPlace& RootRcu() const { return root_; }
   const RcuPlace& CwdRcu() const { return cwd_; }
-  Mode umask() const;
+  Mode umask() const { return umask_.load(std::memory_order_relaxed); }
   void SetCwd(Path cwd);
   void SetRoot(Path root);
-  Mode SetUmask(Mode mask);  // the old one
+  Mode SetUmask(Mode mask) { return umask_.exchange(static_cast<Mode>(mask & 0777)); }  // the old
 
  private:
   struct State {
     Path root, cwd;
-    Mode umask;
   };
   mutable base::Mutex<base::LockRank::kPlace> mutex_;
   State state_ DT_GUARDED_BY(mutex_);
   RcuPlace root_, cwd_;  // those of state_
+  std::atomic<Mode> umask_;
 };
 
 // Descriptors: the lowest free number is given out.
@@ -104,6 +104,9 @@ class FdTable {
     FdTable* table_;
   };
   Result<Room> Reserve();  // kMFile
+  // Is there none left, at the moment? For an open that closing undoes, which then asks Install.
+  bool full() const { return taken_.load(std::memory_order_relaxed) >= limit_; }
+  Result<int> Install(FileRef file);  // kMFile
   int Install(FileRef file, Room room);
   Result<FileRef> Get(int fd) const;  // kBadF
   // In an RCU section: the directory a descriptor is open on; none: no such descriptor.
@@ -121,7 +124,10 @@ class FdTable {
   };
   struct Slots;
 
-  bool HasRoomLocked() const DT_REQUIRES(mutex_) { return open_ + reserved_ < limit_; }
+  void TakeLocked(int delta) DT_REQUIRES(mutex_) {
+    taken_.store(taken_.load(std::memory_order_relaxed) + static_cast<size_t>(delta),
+                 std::memory_order_relaxed);
+  }
   Result<int> InstallLocked(FileRef& file, size_t lowest) DT_REQUIRES(mutex_);
   static void PutInto(Slot& slot, File* file);
   static FileRef TakeOut(Slot& slot);
@@ -135,8 +141,8 @@ class FdTable {
   base::RcuDomain& rcu_;
   mutable base::Mutex<base::LockRank::kPlace> mutex_;
   std::atomic<Slots*> slots_{nullptr};         // one for each descriptor; written with mutex_ held
-  size_t open_ DT_GUARDED_BY(mutex_) = 0;      // slots with a file
-  size_t reserved_ DT_GUARDED_BY(mutex_) = 0;  // Rooms; open_ + reserved_ <= limit_
+  size_t reserved_ DT_GUARDED_BY(mutex_) = 0;  // Rooms
+  std::atomic<size_t> taken_{0};  // slots with a file and Rooms, <= limit_; written with mutex_ held
   const size_t limit_;
 };
 
@@ -381,8 +387,7 @@ class Task {
   // only.
   Result<Path> ResolveAt(int dir, std::string_view path, unsigned flags) const;
   Result<Path> ResolveRef(int dir, std::string_view path, unsigned flags) const;
-  Result<Parent> ParentAt(int dir, std::string_view path) const;
-  Result<Parent> ParentNowait(int dir, std::string_view path) const;
+  Result<Parent> ParentAt(int dir, std::string_view path, unsigned flags = 0) const;
   Result<vfs::Stat> AttrsNowait(const Path& place) const;
   Status CheckNoSlash(const Parent& parent);
   // What open and openat2 share once their flags are checked. `walk`: the scope, of enum WalkFlags.

@@ -61,12 +61,12 @@ Result<int> FdTable::DupTo(int fd, int to) {
     base::MutexLock lock(mutex_);
     Slot* slot = AtLocked(to);
     const bool taken = slot != nullptr && slot->file != nullptr;
-    if (!taken && !HasRoomLocked()) return Err(Errno::kMFile);
+    if (!taken && full()) return Err(Errno::kMFile);
     if (slot == nullptr) slot = GrowToLocked(to);
     if (taken) {
       closing = TakeOut(*slot);
     } else {
-      ++open_;
+      TakeLocked(1);
     }
     PutInto(*slot, file.Leak());
   }

@@ -40,7 +40,7 @@ bool Task::OpenWouldBlock(int dir, std::string_view path, OpenFlags flags) const
   if (!vfs_.may_block()) return false;
   // A link that is made or opened through may lead anywhere: whoever opens it finds out.
   if ((flags & O_CREAT) && !(flags & O_PATH)) {
-    const Result<Parent> parent = ParentNowait(dir, path);
+    const Result<Parent> parent = ParentAt(dir, path, kWalkNoBlock);
     if (!parent) return IsAgain(parent.error());
     if (MayBlock(parent->dir)) return true;
     if (parent->kind != Parent::Last::kNormal) return false;
@@ -55,20 +55,8 @@ bool Task::OpenWouldBlock(int dir, std::string_view path, OpenFlags flags) const
 
 bool Task::ChangeWouldBlock(int dir, std::string_view path) const {
   if (!vfs_.may_block()) return false;
-  const Result<Parent> parent = ParentNowait(dir, path);
+  const Result<Parent> parent = ParentAt(dir, path, kWalkNoBlock);
   return parent ? MayBlock(parent->dir) : IsAgain(parent.error());
-}
-
-Result<Parent> Task::ParentNowait(int dir, std::string_view path) const {
-  Parent parent;
-  RcuOutcome outcome;
-  {
-    const base::RcuReadGuard guard(vfs_.rcu());
-    outcome = WalkParentRcu(vfs_, ContextRcu(dir, path), path, parent);
-  }
-  if (outcome == RcuOutcome::kFound) return parent;
-  const WalkContext context = TRY(Context(dir, path));
-  return WalkParent(vfs_, context, path, kWalkNoBlock);
 }
 
 }  // namespace dentree::vfs

@@ -1,6 +1,7 @@
 // Task: open and openat2.
 #include "vfs/task.h"
 
+#include <optional>
 #include <utility>
 
 #include "vfs/permission_internal.h"
@@ -14,6 +15,8 @@ using base::Err;
 namespace {
 
 constexpr uint64_t kTmpfileBit = O_TMPFILE & ~O_DIRECTORY;
+// Opens whose effects closing does not undo.
+constexpr uint64_t kChanges = O_CREAT | O_TRUNC | kTmpfileBit;
 constexpr uint64_t kLargeFile = 0100000;  // the C library's is 0 where it is the rule
 constexpr uint64_t kPathFlags = O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC;
 constexpr uint64_t kOpenFlags = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND |
@@ -74,7 +77,6 @@ Result<int> Task::Openat2(int dir, std::string_view path, const OpenHow& how) {
 
 Result<int> Task::OpenWalking(int dir, std::string_view path, OpenFlags flags, Mode mode,
                               unsigned walk) {
-  FdTable::Room room = TRY(fds_.Reserve());
   const auto open_once = [&]() -> Result<FileRef> {
     if (static_cast<uint64_t>(flags) & kTmpfileBit) {
       return OpenTmpfile(dir, path, flags, mode, walk);
@@ -82,12 +84,18 @@ Result<int> Task::OpenWalking(int dir, std::string_view path, OpenFlags flags, M
     if (flags & O_CREAT) return OpenOrCreate(dir, path, flags, mode, walk);
     unsigned how = walk | (flags & O_NOFOLLOW ? 0 : unsigned{kWalkFollow});
     if (flags & O_DIRECTORY) how |= kWalkDirectory;
-    const Result<Path> place = ResolveAt(dir, path, how);
+    Result<Path> place = ResolveAt(dir, path, how);
     const bool asks = (walk & kWalkCached) && !path.empty() && !place;
     if (asks && IsRefusal(place.error())) return Err(Errno::kAgain);
     if (!place) return Err(place.error());
-    return vfs_.ops().Open(*place, flags, creds_);
+    return vfs_.ops().Open(*std::move(place), flags, creds_);
   };
+  if (!(static_cast<uint64_t>(flags) & kChanges)) {
+    if (fds_.full()) return Err(Errno::kMFile);
+    FileRef file = TRY(RetryStale(open_once));
+    return fds_.Install(std::move(file));
+  }
+  FdTable::Room room = TRY(fds_.Reserve());
   FileRef file = TRY(RetryStale(open_once));
   return fds_.Install(std::move(file), std::move(room));
 }
@@ -95,13 +103,14 @@ Result<int> Task::OpenWalking(int dir, std::string_view path, OpenFlags flags, M
 // open with O_CREAT: the last component may be missing, or a symlink to what is missing.
 Result<FileRef> Task::OpenOrCreate(int dir, std::string_view path, OpenFlags flags, Mode mode,
                                    unsigned walk) {
-  WalkContext context = TRY(Context(dir, path, walk));
-  context.scope = context.start;
-  std::string target(path);
+  std::optional<WalkContext> context;  // from the first symlink on
+  std::string target;                  // its
   for (int links = 0; links <= kMaxSymlinks; ++links) {
-    const Parent parent = TRY(WalkParent(vfs_, context, target, walk));
+    const Parent parent =
+        TRY(context ? WalkParent(vfs_, *context, target, walk) : ParentAt(dir, path, walk));
     if (parent.kind != Parent::Last::kNormal) {
-      TRY(Walk(vfs_, context, target, walk));  // ".." may lead out of the scope
+      // ".." may lead out of the scope
+      TRY(context ? Walk(vfs_, *context, target, walk) : ResolveRef(dir, path, walk));
       return Err(flags & O_EXCL ? Errno::kExist : Errno::kIsDir);
     }
     if (parent.trailing_slash) return Err(Errno::kIsDir);
@@ -113,10 +122,15 @@ Result<FileRef> Task::OpenOrCreate(int dir, std::string_view path, OpenFlags fla
     if ((flags & O_NOFOLLOW) || (walk & kWalkNoSymlinks)) return Err(Errno::kLoop);
     if (opened.link.mount->Has(MS_NOSYMFOLLOW)) return Err(Errno::kLoop);
     target = TRY(vfs_.ops().Readlink(opened.link));
-    const Path& top = walk & kWalkInRoot ? context.scope : context.root;
+    if (!context) {
+      WalkContext begun = TRY(Context(dir, path, walk));
+      begun.scope = begun.start;
+      context.emplace(std::move(begun));
+    }
+    const Path& top = walk & kWalkInRoot ? context->scope : context->root;
     const bool leaves = target.starts_with('/') && top.mount.get() != parent.dir.mount.get();
     if ((walk & kWalkNoXdev) && leaves) return Err(Errno::kXDev);
-    context.start = parent.dir;
+    context->start = parent.dir;
   }
   return Err(Errno::kLoop);
 }

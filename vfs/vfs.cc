@@ -24,7 +24,7 @@ Vfs::Vfs(const Options& options)
       dcache_(*this, memory_, rcu_),
       negatives_(dcache_, memory_, rcu_, options.negative_limit),
       files_(memory_, "filp"),
-      max_files_(options.max_files),
+      file_limit_(file_stats_.open, options.max_files),
       locks_(memory_, rcu_, sync_points_, options.lock_limit),
       notify_(*this, options.notify),
       anon_(*this),

@@ -24,6 +24,7 @@
 #include "vfs/dcache.h"
 #include "vfs/dentry.h"
 #include "vfs/file.h"
+#include "vfs/file_limit.h"
 #include "vfs/file_lock.h"
 #include "vfs/icache.h"
 #include "vfs/inode.h"
@@ -43,7 +44,7 @@ namespace dentree::vfs {
 inline constexpr size_t kDefaultMaxFiles = size_t{1} << 20;
 
 struct FileStats {
-  base::Gauge open;
+  base::ShardedGauge open;
   base::Counter refused;  // opens that found max_files open
 };
 inline constexpr auto kFileFields = base::Fields(
@@ -99,7 +100,8 @@ class Vfs {
   // Is there a super block whose file system may block (kSbMayBlock)?
   bool may_block() const { return may_block_.load(std::memory_order_relaxed) != 0; }
   // Open file descriptions: how many there may be, and how that went.
-  size_t max_files() const { return max_files_; }
+  size_t max_files() const { return file_limit_.limit(); }
+  FileLimit& file_limit() { return file_limit_; }
   FileStats& file_stats() { return file_stats_; }
 
   // --- caches, as echo 1..3 > /proc/sys/vm/drop_caches ---
@@ -137,8 +139,8 @@ class Vfs {
   std::atomic<DevId> next_dev_{1};
   std::atomic<int32_t> may_block_{0};  // super blocks
   mm::ObjectCache<File> files_;
-  const size_t max_files_;
   FileStats file_stats_;
+  FileLimit file_limit_;
   FileLocks locks_;
   Notify notify_;
   AnonFs anon_;

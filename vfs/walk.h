@@ -102,7 +102,7 @@ Result<Parent> WalkParent(Vfs& vfs, const WalkContext& context, std::string_view
                           unsigned flags = 0);
 // As WalkRcu.
 RcuOutcome WalkParentRcu(Vfs& vfs, const RcuContext& context, std::string_view path,
-                         Parent& parent);
+                         unsigned flags, Parent& parent);
 
 // One component below `dir`, neither "." nor "..": the cached child or the file system's answer;
 // mounts are crossed, symlinks are not followed. Search permission is checked.

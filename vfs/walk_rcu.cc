@@ -544,12 +544,12 @@ RcuOutcome ReadlinkRcu(Vfs& vfs, const RcuContext& context, std::string_view pat
 }
 
 RcuOutcome WalkParentRcu(Vfs& vfs, const RcuContext& context, std::string_view path,
-                         Parent& parent) {
-  RcuWalker walker(vfs, context, 0);
+                         unsigned flags, Parent& parent) {
+  RcuWalker walker(vfs, context, flags);
   const bool there =
       walker.WalkToLast(path) && walker.HasNormalLast() && walker.Legitimise(parent.dir);
   if (there) {
-    parent.name = std::string(walker.last());
+    parent.name = walker.last();
     parent.trailing_slash = walker.trailing_slash();
   }
   return walker.Outcome(there);
