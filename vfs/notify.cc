@@ -394,18 +394,16 @@ void Notify::TellMove(const Move& move) {
   if (move.moved.flags() & kInodeWatched) Tell(move.moved, {.event = IN_MOVE_SELF});
 }
 
+// Any of an inode's watches; null: there is none.
+NotifyWatch* Notify::ShareFirst(Inode& inode) {
+  base::MutexLock lock(tables_->sides.StripeOf(inode));
+  WatchedInode* const entry = tables_->sides.Find(inode);
+  return entry == nullptr ? nullptr : NotifyWatchRef::Share(&entry->watches.front()).Leak();
+}
+
 void Notify::TellGone(Inode& inode) {
   Tell(inode, {.event = IN_DELETE_SELF});
-  for (;;) {
-    NotifyWatchRef watch;
-    {
-      base::MutexLock lock(tables_->sides.StripeOf(inode));
-      WatchedInode* const entry = tables_->sides.Find(inode);
-      if (entry == nullptr) return;
-      watch = NotifyWatchRef::Share(&entry->watches.front());
-    }
-    Remove(*watch);
-  }
+  while (const auto watch = NotifyWatchRef::Adopt(ShareFirst(inode))) Remove(*watch);
 }
 
 // Linear in all watched inodes, unless there are none.
@@ -424,14 +422,7 @@ void Notify::OnUnmount(SuperBlock& sb) {
 }
 
 void Notify::TellUnmount(Inode& inode) {
-  for (;;) {
-    NotifyWatchRef watch;
-    {
-      base::MutexLock lock(tables_->sides.StripeOf(inode));
-      WatchedInode* const entry = tables_->sides.Find(inode);
-      if (entry == nullptr) return;
-      watch = NotifyWatchRef::Share(&entry->watches.front());
-    }
+  while (const auto watch = NotifyWatchRef::Adopt(ShareFirst(inode))) {
     watch->group->Tell(*watch, {.event = IN_UNMOUNT | DirBit(inode)});
     Remove(*watch);
   }

@@ -156,6 +156,7 @@ class Notify {
   void TellMove(const Move& move);
   void TellGone(Inode& inode);
   void TellUnmount(Inode& inode);
+  NotifyWatch* ShareFirst(Inode& inode);
   void Tell(Inode& inode, const Event& event);
   bool ParentIsWatched(const Dentry& dentry) const;
 

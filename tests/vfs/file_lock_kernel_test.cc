@@ -1,7 +1,6 @@
 // The same random calls on a file of the machine's tmpfs and on one of ours: every answer is the
 // same, and so are the locks that /proc/locks shows of it.
 #include <sys/file.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "fixture/fixture.h"
+#include "tests/vfs/host_tmpfs.h"
 
 namespace dentree::vfs {
 namespace {
@@ -110,11 +110,7 @@ class OurSide final : public Side {
 class LocksOfTheKernel : public fixture::VfsTest {
  protected:
   void SetUp() override {
-    constexpr long kTmpfs = 0x01021994;
-    struct statfs where = {};
-    if (::statfs("/dev/shm", &where) != 0 || where.f_type != kTmpfs) {
-      GTEST_SKIP() << "/dev/shm is no tmpfs here";
-    }
+    if (!ShmIsTmpfs()) GTEST_SKIP() << "/dev/shm is no tmpfs here";
     kernel_ =
         std::make_unique<KernelSide>(absl::StrFormat("/dev/shm/dentree-locks.%d", ::getpid()));
     ours_ = std::make_unique<OurSide>(task());

@@ -6,7 +6,6 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 
 #include "absl/strings/str_format.h"
 #include "fixture/fixture.h"
+#include "tests/vfs/host_tmpfs.h"
 
 namespace dentree::vfs {
 namespace {
@@ -243,11 +243,7 @@ std::string Records(std::span<const std::byte> bytes, std::map<uint32_t, int>& c
 class NotifyOfTheKernel : public fixture::VfsTest {
  protected:
   void SetUp() override {
-    constexpr long kTmpfs = 0x01021994;
-    struct statfs where = {};
-    if (::statfs("/dev/shm", &where) != 0 || where.f_type != kTmpfs) {
-      GTEST_SKIP() << "/dev/shm is no tmpfs here";
-    }
+    if (!ShmIsTmpfs()) GTEST_SKIP() << "/dev/shm is no tmpfs here";
     if (::geteuid() != 0) GTEST_SKIP() << "chown needs root";
   }
 
