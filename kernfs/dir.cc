@@ -14,6 +14,7 @@
 #include "kernfs/dir_internal.h"
 
 #include <cstring>
+#include <new>
 
 #include "kernfs/file_internal.h"
 #include "kernfs/lookup_internal.h"
@@ -46,9 +47,9 @@ class Batch final : public ChildSink {
   bool Take(ObjectId id, std::string_view name, vfs::FileType type) override {
     const size_t need = (sizeof(Child) + name.size() + alignof(Child) - 1) & ~(alignof(Child) - 1);
     if (need > sizeof(page_) - used_) return false;
-    const Child child{id, type, static_cast<uint8_t>(name.size())};
-    std::memcpy(page_ + used_, &child, sizeof(child));
-    std::memcpy(page_ + used_ + sizeof(child), name.data(), name.size());
+    // In place: a copy would be read while its parts are still on their way to memory.
+    ::new (page_ + used_) Child{id, type, static_cast<uint8_t>(name.size())};
+    std::memcpy(page_ + used_ + sizeof(Child), name.data(), name.size());
     used_ += need;
     return true;
   }
@@ -58,9 +59,8 @@ class Batch final : public ChildSink {
   template <class Fn>
   bool ForEach(Fn fn) const {
     for (size_t at = 0; at < used_;) {
-      Child child;
-      std::memcpy(&child, page_ + at, sizeof(child));
-      if (!fn(child, std::string_view(page_ + at + sizeof(child), child.name_size))) return false;
+      const Child& child = *std::launder(reinterpret_cast<const Child*>(page_ + at));
+      if (!fn(child, std::string_view(page_ + at + sizeof(Child), child.name_size))) return false;
       at += (sizeof(Child) + child.name_size + alignof(Child) - 1) & ~(alignof(Child) - 1);
     }
     return true;
