@@ -58,12 +58,26 @@ class Records final : public vfs::DirSink {
     const size_t size = (kHead + name.size() + 1 + 7) / 8 * 8;
     if (size > bytes_.size() - used_) return false;
     char* const at = bytes_.data() + used_;
-    const Head head{ino, next, static_cast<uint16_t>(size), static_cast<uint8_t>(type)};
-    std::memcpy(at, &head, kHead);
-    std::memcpy(at + kHead, name.data(), name.size());
+    // Field by field: a Head made first would be read back while its parts are still on their way.
+    std::memcpy(at, &ino, sizeof(ino));
+    std::memcpy(at + 8, &next, sizeof(next));
+    const auto short_size = static_cast<uint16_t>(size);
+    std::memcpy(at + 16, &short_size, sizeof(short_size));
+    at[18] = static_cast<char>(type);
+    CopyName(at + kHead, name);
     at[kHead + name.size()] = 0;
     used_ += size;
     return true;
+  }
+
+  // Of 8 to 16 bytes, as most names here are, in two words.
+  static void CopyName(char* to, std::string_view name) {
+    if (name.size() < 8 || name.size() > 16) {
+      std::memcpy(to, name.data(), name.size());
+      return;
+    }
+    std::memcpy(to, name.data(), 8);
+    std::memcpy(to + name.size() - 8, name.data() + name.size() - 8, 8);
   }
 
   char* data() { return bytes_.data(); }
