@@ -33,13 +33,6 @@ inline uint64_t Load4(const char* p) {
   std::memcpy(&v, p, sizeof(v));
   return v;
 }
-// 0..3 bytes, each of them in the result.
-inline uint64_t LoadTail(const char* p, size_t n) {
-  if (n == 0) return 0;
-  const auto byte = [p](size_t i) { return uint64_t{static_cast<unsigned char>(p[i])}; };
-  return byte(0) << 16 | byte(n >> 1) << 8 | byte(n - 1);
-}
-
 // The first `n` bytes at `p`, at most 8, with zeros behind them. Never reads outside of them.
 inline uint64_t LoadPadded(const char* p, size_t n) {
   if (n >= 8) return Load8(p);
@@ -47,6 +40,13 @@ inline uint64_t LoadPadded(const char* p, size_t n) {
   if (n == 0) return 0;
   const auto byte = [p](size_t i) { return uint64_t{static_cast<unsigned char>(p[i])} << (8 * i); };
   return byte(0) | byte(n >> 1) | byte(n - 1);
+}
+
+// The first `n` bytes at `p`, at most 16, as two words with zeros behind them; nothing else is
+// read.
+inline void LoadPadded(const char* p, size_t n, uint64_t& word0, uint64_t& word1) {
+  word0 = LoadPadded(p, n);
+  word1 = n <= 8 ? 0 : Load8(p + n - 8) >> (8 * (16 - n));
 }
 
 // Odd constants with balanced bits, taken from the fractions of square roots.
@@ -83,7 +83,7 @@ inline uint64_t HashName(const HashKey& key, uint64_t parent_salt, std::string_v
       a = Load4(p);
       b = Load4(p + n - 4);
     } else {
-      a = LoadTail(p, n);
+      a = LoadPadded(p, n);
     }
   } else if (n <= 32) {
     state = Mum(Load8(p) ^ kHashA ^ key.seed[1], Load8(p + 8) ^ state);

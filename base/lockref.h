@@ -97,6 +97,19 @@ class DT_CAPABILITY("lockref") Lockref {
     word_.fetch_add(static_cast<uint64_t>(delta) << kCountShift, std::memory_order_relaxed);
   }
 
+  // The same by who alone may revive it, without the lock: others may hold that a moment longer to
+  // find it dead.
+  void Revive(int32_t count) {
+    uint64_t word = Pack(static_cast<int32_t>(kDead), kFree);
+    if (word_.compare_exchange_strong(word, Pack(count, kFree), std::memory_order_release,
+                                      std::memory_order_relaxed)) [[likely]] {
+      return;
+    }
+    Lock();
+    ReviveLocked(count);
+    Unlock();
+  }
+
   // References; negative when dead. Stands still only for the holder of the lock.
   [[nodiscard]] int32_t count() const { return CountPart(word_.load(std::memory_order_relaxed)); }
   // What is read after it is at least as new.

@@ -77,7 +77,8 @@ Result<InodeRef> RamfsSuper::NewInode(const vfs::CreateArgs& args, const Inode* 
     return inode;
   }
   TRY(FillNew(**inode, args));
-  if (dir != nullptr) Inode::Update(**inode).SetFlag(dir->flags() & kInherited);
+  const uint32_t flags = dir == nullptr ? 0 : dir->flags() & kInherited;
+  if (flags != 0) Inode::Update(**inode, Inode::Unpublished()).SetFlag(flags);
   return inode;
 }
 
@@ -92,7 +93,7 @@ Status RamfsSuper::FillNew(Inode& inode, const vfs::CreateArgs& args) {
   if (needs_data && inode.private_data() == nullptr) return Err(Errno::kNoMem);
   if (type == FileType::kChar || type == FileType::kBlock) inode.set_rdev(args.rdev);
   if (type == FileType::kRegular) inode.set_op_flags(vfs::kCountsPages);
-  Inode::Update(inode)
+  Inode::Update(inode, Inode::Unpublished())
       .Owner(args.uid, args.gid)
       .Nlink(type == FileType::kDir ? 2 : 1)
       .Size(args.target.size());

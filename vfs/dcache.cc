@@ -41,15 +41,19 @@ uint32_t FlagsOf(const Inode& inode) {
 // --- Name and Dentry -------------------------------------------------------------------------
 
 Name::Name(const base::HashKey& key, std::string_view text) : text_(text) {
+  if (text.size() <= 2 * sizeof(uint64_t)) [[likely]] {
+    base::internal::LoadPadded(text.data(), text.size(), words_[0], words_[1]);
+    words_[2] = words_[3] = 0;
+    key_ = KeyOf(base::WordsHash(key)(words_[0], words_[1]), text.size());
+    return;
+  }
   size_t done = 0;
   for (uint64_t& word : words_) {
     const size_t n = std::min<size_t>(text.size() - done, sizeof(word));
     word = base::internal::LoadPadded(text.data() + done, n);
     done += n;
   }
-  const bool is_short = text.size() <= 2 * sizeof(uint64_t);
-  key_ = KeyOf(is_short ? base::WordsHash(key)(words_[0], words_[1]) : base::HashBytes(key, text),
-               text.size());
+  key_ = KeyOf(base::HashBytes(key, text), text.size());
 }
 
 // What NameIs has not compared of a name that is longer than two words.
@@ -92,7 +96,10 @@ std::string Dentry::NameCopy() const {
   return std::string(CopyName(buffer));
 }
 
-void Dentry::Put(Dentry* dentry) { dentry->inode().vfs().dcache().Put(dentry); }
+void Dentry::Put(Dentry* dentry) {
+  if (dentry->ref_.PutUnlessLast()) return;
+  dentry->inode().vfs().dcache().Put(dentry);
+}
 
 // --- table -----------------------------------------------------------------------------------
 
@@ -196,15 +203,16 @@ Result<Dcache::New> Dcache::Alloc(Dentry& dir, const Name& name) {
   }
   Dentry::Get(&dir);
   {
-    // The lock keeps out a reader who found the former dentry in this memory and tries to hold it.
-    base::MutexLock lock(dentry->ref_);
+    // Without its lock: a reader who found the former dentry in this memory cannot hold it, because
+    // it is dead; and reclaim, which may lock it together with the former parent, finds it dead or
+    // (once it is revived) in use, and changes nothing.
     base::SeqWrite change(dentry->seq_);
     dentry->flags_.store(kDentryUnhashed, std::memory_order_release);
     dentry->parent_.store(&dir, std::memory_order_release);
     SetName(*dentry, name, *external);
     dentry->set_fsdata(0);
-    dentry->ref_.ReviveLocked(1);
   }
+  dentry->ref_.Revive(1);
   stats_.Add<&DcacheStats::allocated>();
   return New(*this, dentry);
 }
@@ -397,9 +405,19 @@ void Dcache::UnlockWithParent(Dentry& dentry, Dentry* parent) DT_NO_THREAD_SAFET
 // Takes a dentry out of the table; its users keep it. Both it and its parent are locked.
 void Dcache::UnhashLocked(Dentry& dentry) {
   if (dentry.unhashed() || dentry.is_root()) return;
+  UnhashLocked(dentry, 0);
+}
+
+// The same of one that is in the table, and takes `dropped` of its flags away. Returns what it had.
+uint32_t Dcache::UnhashLocked(Dentry& dentry, uint32_t dropped) {
   table_.Remove(HashOf(dentry.parent(), dentry.key()), EntryOf(dentry));
   base::SeqWrite change(dentry.seq_);
-  dentry.flags_.fetch_or(kDentryUnhashed, std::memory_order_release);
+  uint32_t flags = dentry.flags_.load(std::memory_order_relaxed);
+  while (!dentry.flags_.compare_exchange_weak(flags, (flags & ~dropped) | kDentryUnhashed,
+                                              std::memory_order_release,
+                                              std::memory_order_relaxed)) {
+  }
+  return flags;
 }
 
 // Nobody refers to it: leaves the table, its parent's list and the LRU in the same critical section
@@ -419,7 +437,7 @@ Dentry* Dcache::Dispose(Dentry* dead) {
   if (inode != nullptr) RemoveAlias(*inode, *dead);
   ExternalName* const external = ExternalOf(*dead);
   {
-    base::MutexLock lock(dead->ref_);
+    // Whoever locks it finds it dead, as in Alloc.
     base::SeqWrite change(dead->seq_);
     dead->inode_.store(nullptr, std::memory_order_release);
     dead->parent_.store(nullptr, std::memory_order_release);
@@ -460,7 +478,7 @@ bool Dcache::KeepLocked(Dentry& dentry) {
 // and returns its parent, whose reference is now the caller's to drop.
 Dentry* Dcache::PutLast(Dentry* dentry, Keep keep) {
   SYNC_POINT(vfs_.sync_points(), "dcache:put:last");
-  if (keep == Keep::kYes) {
+  if (keep == Keep::kYes && !(dentry->flags() & (kDentryUnhashed | kDentryNoCache))) {
     base::MutexLock lock(dentry->ref_);
     if (dentry->ref_.count() > 1) {
       dentry->ref_.PutLocked();
@@ -528,10 +546,13 @@ mm::ScanResult Dcache::Shrink(SuperBlock& sb, size_t nr, mm::LruAge age) {
 void Dcache::Delete(Dentry& dentry) {
   Dentry* parent = nullptr;
   LockWithParent(dentry, parent);
-  UnhashLocked(dentry);
-  const bool pinned = dentry.flags_.fetch_and(~kDentryPinned) & kDentryPinned;
+  dentry.ref_.AssertHeld();
+  const uint32_t flags = dentry.unhashed() || dentry.is_root()
+                             ? dentry.flags_.fetch_and(~kDentryPinned)
+                             : UnhashLocked(dentry, kDentryPinned);
+  // Not the last one: the caller has another.
+  if (flags & kDentryPinned) dentry.ref_.PutLocked();
   UnlockWithParent(dentry, parent);
-  if (pinned) Put(&dentry);
 }
 
 void Dcache::Forget(Dentry& dentry) {
@@ -674,7 +695,7 @@ Dcache::NewName::~NewName() {
 }
 
 void Dcache::Move(Dentry& dentry, Dentry& new_dir, const Name& name, NewName plan, Dentry* target) {
-  ForgetNegative(new_dir, name);
+  if (!dentry.sb().Has(kSbAuthoritative)) ForgetNegative(new_dir, name);
   Dentry* const old_dir = dentry.parent();
   Dentry::Get(&new_dir);
   ExternalName* old_name = nullptr;

@@ -263,6 +263,7 @@ class Dcache {
   bool KeepLocked(Dentry& dentry);
   void MarkDeadLocked(Dentry& dentry);
   void UnhashLocked(Dentry& dentry);
+  uint32_t UnhashLocked(Dentry& dentry, uint32_t dropped);
   void Unlist(Dentry& dentry);
   ExternalName* RenameLocked(Dentry& dentry, Dentry& new_dir, const Name& name,
                              ExternalName* external);

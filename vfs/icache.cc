@@ -68,7 +68,7 @@ Icache::Stripe& Icache::StripeOf(const Inode& inode) {
 Result<InodeRef> Icache::New(SuperBlock& sb, const InodeOps& ops, Ino ino, Mode mode) {
   Inode* const inode = cache_.New(sb, ops, ino, mode);
   if (inode == nullptr) return base::Err(Errno::kNoMem);
-  Inode::Update(*inode).AllTimes(sb.vfs().clock().NowNs());
+  Inode::Update(*inode, Inode::Unpublished()).AllTimes(sb.vfs().clock().NowNs());
   stats_.Add<&InodeStats::created>();
   return InodeRef::Adopt(inode);
 }
@@ -120,6 +120,13 @@ void Icache::Put(Inode* inode) {
     if (inode->refs_.compare_exchange_weak(refs, refs - 1, std::memory_order_acq_rel)) return;
   }
   const SuperBlock& sb = inode->sb();
+  // What is not found by number nobody else can come to: the one reference is ours.
+  const bool unhashed = inode->state_.load(std::memory_order_relaxed) == InodeState::kUnhashed;
+  if (unhashed && inode->refs_.load(std::memory_order_acquire) == 1) {
+    inode->refs_.store(0, std::memory_order_relaxed);
+    inode->state_.store(InodeState::kDead, std::memory_order_relaxed);
+    return Free(*inode);
+  }
   {
     base::MutexLock lock(StripeOf(*inode));
     if (inode->refs_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;

@@ -79,6 +79,13 @@ class alignas(64) Inode {
     }
   }
 
+  // Is `uid` the owner, and do his bits allow `want`? False also while that changes.
+  bool OwnerMay(Uid uid, unsigned want) const {
+    const uint32_t seq = seq_.Sample();
+    const bool may = uid_.Load() == uid && (want & ~unsigned{mode_.Load()} >> 6 & 7) == 0;
+    return may && (seq & 1) == 0 && !seq_.ReadRetry(seq);
+  }
+
   Mode mode() const { return mode_.Load(); }
   Uid uid() const { return uid_.Load(); }
   Gid gid() const { return gid_.Load(); }
@@ -111,10 +118,14 @@ class alignas(64) Inode {
 
   // Changing attributes: everything set inside one Update becomes visible at once.
   // REQUIRES: sem() held for writing, or the inode not yet published.
+  struct Unpublished {};  // of an inode that nobody else knows yet: without its sequence count
   class Update {
    public:
-    explicit Update(Inode& inode) : inode_(inode) { inode_.seq_.WriteBegin(); }
-    ~Update() { inode_.seq_.WriteEnd(); }
+    explicit Update(Inode& inode) : inode_(inode), seq_(&inode.seq_) { seq_->WriteBegin(); }
+    Update(Inode& inode, Unpublished) : inode_(inode), seq_(nullptr) {}
+    ~Update() {
+      if (seq_ != nullptr) seq_->WriteEnd();
+    }
     Update(const Update&) = delete;
     Update& operator=(const Update&) = delete;
 
@@ -136,6 +147,7 @@ class alignas(64) Inode {
 
    private:
     Inode& inode_;
+    base::SeqCount* const seq_;
   };
 
   // The directory lock (shared: listing; exclusive: lookup of a cold name, create, remove, rename)

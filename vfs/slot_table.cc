@@ -28,12 +28,16 @@ Status SlotTable::Reserve() {
       table = array();
       if (table != nullptr) limit = (table->mask + 1) / 8 * 7;
     }
-    const size_t filled = used_.fetch_add(1, std::memory_order_relaxed) + 1 +
-                          tombstones_.load(std::memory_order_relaxed);
-    if (filled <= limit) return {};
+    if (filled_.fetch_add(1, std::memory_order_relaxed) < limit) return {};
     Unreserve();
     TRY(Rebuild(table));
   }
+}
+
+size_t SlotTable::Tombstones() const {
+  int64_t sum = 0;
+  for (const Stripe& stripe : stripes_) sum += stripe.tombstones.load(std::memory_order_relaxed);
+  return static_cast<size_t>(sum);
 }
 
 SlotTable::Array* SlotTable::NewArray(size_t slots) {
@@ -46,11 +50,11 @@ SlotTable::Array* SlotTable::NewArray(size_t slots) {
 
 // All stripes, which analysis cannot count.
 void SlotTable::LockAll() DT_NO_THREAD_SAFETY_ANALYSIS {
-  for (Stripe& stripe : stripes_) stripe.Lock(base::LockOrder::kChild);
+  for (Stripe& stripe : stripes_) stripe.lock.Lock(base::LockOrder::kChild);
 }
 
 void SlotTable::UnlockAll() DT_NO_THREAD_SAFETY_ANALYSIS {
-  for (Stripe& stripe : stripes_) stripe.Unlock();
+  for (Stripe& stripe : stripes_) stripe.lock.Unlock();
 }
 
 // Replaces the array `seen` by one that is at most half full; nothing to do when somebody else did.
@@ -64,7 +68,8 @@ Status SlotTable::Rebuild(const Array* seen) {
   const bool current = old == seen && (used() + 1) * 8 <= want * 7;
   if (current) {
     if (old != nullptr) CopyInto(*old, *fresh, hash_of_);
-    tombstones_.store(0, std::memory_order_relaxed);
+    filled_.fetch_sub(Tombstones(), std::memory_order_relaxed);
+    for (Stripe& stripe : stripes_) stripe.tombstones.store(0, std::memory_order_relaxed);
     array_.store(fresh, std::memory_order_release);
   }
   UnlockAll();
@@ -98,7 +103,8 @@ void SlotTable::Retire(Array* old) {
 }
 
 void SlotTable::Insert(uint64_t hash, Entry entry) {
-  base::MutexLock lock(StripeOf(hash));
+  Stripe& stripe = StripeOf(hash);
+  base::MutexLock lock(stripe.lock);
   Array& table = *array();
   const uint64_t value = Tag(hash) | entry;
   for (size_t i = hash & table.mask;; i = (i + 1) & table.mask) {
@@ -109,14 +115,18 @@ void SlotTable::Insert(uint64_t hash, Entry entry) {
                                                std::memory_order_relaxed)) {
         continue;
       }
-      if (slot == kTombstone) tombstones_.fetch_sub(1, std::memory_order_relaxed);
+      if (slot == kTombstone) {
+        stripe.AddTombstones(-1);
+        Unreserve();
+      }
       return;
     }
   }
 }
 
 bool SlotTable::Remove(uint64_t hash, Entry entry) {
-  base::MutexLock lock(StripeOf(hash));
+  Stripe& stripe = StripeOf(hash);
+  base::MutexLock lock(stripe.lock);
   Array* const table = array();
   if (table == nullptr) return false;
   const uint64_t value = Tag(hash) | entry;
@@ -124,9 +134,8 @@ bool SlotTable::Remove(uint64_t hash, Entry entry) {
     const uint64_t slot = table->slot(i).load(std::memory_order_relaxed);
     if (slot == 0) return false;
     if (slot != value) continue;
-    tombstones_.fetch_add(1, std::memory_order_relaxed);
     table->slot(i).store(kTombstone, std::memory_order_release);
-    Unreserve();
+    stripe.AddTombstones(1);
     return true;
   }
 }

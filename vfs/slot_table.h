@@ -17,6 +17,7 @@
 // and readers who still search it see everything that was in it when they started.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -46,14 +47,14 @@ class SlotTable {
   using Entry = uintptr_t;  // 48-bit address, bit 0 free for the owner
   using HashOf = uint64_t (*)(Entry entry);
   // Stripes nest in index order, below kLru and above kBucket's other users.
-  using Stripe = base::SpinLock<base::LockRank::kBucket>;
+  using StripeLock = base::SpinLock<base::LockRank::kBucket>;
 
   SlotTable(mm::Memory& memory, base::RcuDomain& rcu, HashOf hash_of);
   ~SlotTable();
 
   // Room for one more Insert. kNoMem.
   Status Reserve();
-  void Unreserve() { used_.fetch_sub(1, std::memory_order_relaxed); }
+  void Unreserve() { filled_.fetch_sub(1, std::memory_order_relaxed); }
 
   // Calls match(entry) for the entries that may have this hash until it returns true; that entry,
   // or 0. The table may rebuild meanwhile.
@@ -87,7 +88,10 @@ class SlotTable {
   bool Remove(uint64_t hash, Entry entry);
 
   size_t slots() const;
-  size_t used() const { return used_.load(std::memory_order_relaxed); }
+  size_t used() const {  // entries and reservations
+    const size_t filled = filled_.load(std::memory_order_relaxed);
+    return filled - std::min(filled, Tombstones());
+  }
   uint64_t rebuilds() const { return rebuilds_.load(std::memory_order_relaxed); }
   // Calls fn(entry) for every entry. REQUIRES: no concurrent writer.
   template <class Fn>
@@ -99,10 +103,21 @@ class SlotTable {
   static constexpr size_t kMinSlots = 64;
   static constexpr uint64_t kAddressMask = (uint64_t{1} << 48) - 1;
 
+  // Tombstones of the current array: removals under a stripe's lock, less reuses.
+  struct Stripe {
+    StripeLock lock;
+    std::atomic<int32_t> tombstones{0};  // written with the lock held
+
+    void AddTombstones(int32_t n) {
+      tombstones.store(tombstones.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    }
+  };
+
   static uint64_t Tag(uint64_t hash) { return hash & ~kAddressMask; }
   Array* array() const { return array_.load(std::memory_order_acquire); }
   Stripe& StripeOf(uint64_t hash) { return stripes_[(hash >> 44) % kStripes]; }
 
+  size_t Tombstones() const;
   Array* NewArray(size_t slots);
   void LockAll();
   void UnlockAll();
@@ -115,8 +130,7 @@ class SlotTable {
   const HashOf hash_of_;
   std::atomic<Array*> array_{nullptr};
   // Writers change these; a lookup reads the line of array_.
-  alignas(64) std::atomic<size_t> used_{0};  // entries and reservations
-  std::atomic<size_t> tombstones_{0};        // in the current array
+  alignas(64) std::atomic<size_t> filled_{0};  // entries, reservations and tombstones
   std::atomic<uint64_t> rebuilds_{0};
   std::array<Stripe, kStripes> stripes_;
 };
