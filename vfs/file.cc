@@ -16,7 +16,9 @@ File::File(Path path, OpenFlags flags, CredsRef creds)
     : path_(std::move(path)), creds_(std::move(creds)), flags_(flags) {}
 
 void File::Put(File* file) {
-  if (file->refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  // Nobody can add to the only reference but who has it.
+  const bool last = file->refs_.load(std::memory_order_acquire) == 1;
+  if (!last && file->refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   Vfs& vfs = file->path_.vfs();
   if (file->ops_ != nullptr) {
     vfs.notify().OnFile(*file, file->writable() ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);

@@ -21,6 +21,10 @@ Mount::~Mount() {
   tree_.vfs_.memory().FreeBytes(source_, source_size_);
 }
 
+void Mount::Put(Mount* mount) {
+  if (!mount->CountByThread(-1)) mount->PutCounted();
+}
+
 void Mount::PutCounted() {
   if (refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   const SuperRef sb = SuperRef::Adopt(sb_);  // the last to go

@@ -67,9 +67,7 @@ class Mount {
   static void Get(Mount* mount) {
     if (!mount->CountByThread(1)) mount->refs_.fetch_add(1, std::memory_order_relaxed);
   }
-  static void Put(Mount* mount) {
-    if (!mount->CountByThread(-1)) mount->PutCounted();
-  }
+  static void Put(Mount* mount);
   // In an RCU section: a reference, unless the mount has ended. Whoever takes it rechecks
   // MountTree::changes(), which an unmount moves before it counts references.
   bool TryGet();

@@ -15,8 +15,6 @@ namespace dentree::vfs {
 
 using base::Err;
 
-namespace {}  // namespace
-
 Result<Path> Ops::Lookup(const Path& dir, std::string_view name, const Creds& creds) {
   return WalkChild(vfs_, dir, name, creds);
 }
@@ -70,33 +68,33 @@ bool IsDevice(const CreateArgs& args) {
 
 }  // namespace
 
-Result<Path> Ops::Create(const Path& dir, std::string_view name, const CreateArgs& args,
-                         const Creds& creds) {
+Result<DentryRef> Ops::Create(const Path& dir, std::string_view name, const CreateArgs& args,
+                              const Creds& creds) {
   TRY(CheckName(dir, name, creds));
   const Name hashed(vfs_.hash_key(), name);
   base::WriteLock lock(dir.inode().sem());
   TRY(MayTakeName(dir, hashed, creds));
   if (IsDevice(args) && !creds.Has(Cap::kMknod)) return Err(Errno::kPerm);
   SYNC_POINT(vfs_.sync_points(), "ops:create:checked");
-  DentryRef made = TRY(CreateLocked(dir, hashed, args));
-  return Path{dir.mount, std::move(made)};
+  return CreateLocked(dir, hashed, args);
 }
 
-Result<Path> Ops::Mknod(const Path& dir, std::string_view name, Mode mode, DevId rdev,
-                        const Creds& creds) {
+Result<DentryRef> Ops::Mknod(const Path& dir, std::string_view name, Mode mode, DevId rdev,
+                             const Creds& creds) {
   CreateArgs args = OwnedBy(dir, mode, creds);
   const FileType type = TypeOf(mode);
   if (type == FileType::kChar || type == FileType::kBlock) args.rdev = rdev;
   return Create(dir, name, args, creds);
 }
 
-Result<Path> Ops::Mkdir(const Path& dir, std::string_view name, Mode mode, const Creds& creds) {
+Result<DentryRef> Ops::Mkdir(const Path& dir, std::string_view name, Mode mode,
+                             const Creds& creds) {
   const auto dir_mode = static_cast<Mode>((mode & 01777) | S_IFDIR);
   return Create(dir, name, OwnedBy(dir, dir_mode, creds), creds);
 }
 
-Result<Path> Ops::Symlink(const Path& dir, std::string_view name, std::string_view target,
-                          const Creds& creds) {
+Result<DentryRef> Ops::Symlink(const Path& dir, std::string_view name, std::string_view target,
+                               const Creds& creds) {
   if (target.empty()) return Err(Errno::kNoEnt);
   if (target.size() >= kPathMax) return Err(Errno::kNameTooLong);
   CreateArgs args = OwnedBy(dir, S_IFLNK | 0777, creds);
@@ -104,8 +102,8 @@ Result<Path> Ops::Symlink(const Path& dir, std::string_view name, std::string_vi
   return Create(dir, name, args, creds);
 }
 
-Result<Path> Ops::Link(const Path& target, const Path& dir, std::string_view name,
-                       const Creds& creds) {
+Result<DentryRef> Ops::Link(const Path& target, const Path& dir, std::string_view name,
+                            const Creds& creds) {
   TRY(CheckName(dir, name, creds));
   const Name hashed(vfs_.hash_key(), name);
   Inode& inode = target.inode();
@@ -125,7 +123,7 @@ Result<Path> Ops::Link(const Path& target, const Path& dir, std::string_view nam
   Inode::Update(inode).ClearFlag(kInodeLinkable);
   DentryRef made = vfs_.dcache().Add(std::move(fresh), hashed, InodeRef::Share(&inode));
   vfs_.notify().OnLink(dir.inode(), inode, name);
-  return Path{dir.mount, std::move(made)};
+  return made;
 }
 
 // --- removing ------------------------------------------------------------------------------------
@@ -183,8 +181,9 @@ Status Ops::Rmdir(const Path& dir, std::string_view name, const Creds& creds,
       vfs_.dcache().AddNegative(*dir.dentry, hashed, vfs_.clock().MonotonicNs());
     }
   }
-  // What was cached below, and mounted there, goes with it.
-  vfs_.dcache().Invalidate(*victim);
+  // What was cached below, and mounted there, goes with it. Nothing new comes to a dead directory.
+  const bool bare = !(victim->flags() & kDentryMounted) && !vfs_.dcache().HasChildren(*victim);
+  if (!bare) vfs_.dcache().Invalidate(*victim);
   return {};
 }
 

@@ -34,13 +34,15 @@ class Ops {
 
   // --- names ---
   Result<Path> Lookup(const Path& dir, std::string_view name, const Creds& creds);
+  // These answer with what they made, in the mount of `dir`.
   // Regular files and special files: `mode` says which. kExist when the name is taken.
-  Result<Path> Mknod(const Path& dir, std::string_view name, Mode mode, DevId rdev,
-                     const Creds& creds);
-  Result<Path> Mkdir(const Path& dir, std::string_view name, Mode mode, const Creds& creds);
-  Result<Path> Symlink(const Path& dir, std::string_view name, std::string_view target,
-                       const Creds& creds);
-  Result<Path> Link(const Path& target, const Path& dir, std::string_view name, const Creds& creds);
+  Result<DentryRef> Mknod(const Path& dir, std::string_view name, Mode mode, DevId rdev,
+                          const Creds& creds);
+  Result<DentryRef> Mkdir(const Path& dir, std::string_view name, Mode mode, const Creds& creds);
+  Result<DentryRef> Symlink(const Path& dir, std::string_view name, std::string_view target,
+                            const Creds& creds);
+  Result<DentryRef> Link(const Path& target, const Path& dir, std::string_view name,
+                         const Creds& creds);
   // A regular file without a name in `dir`, open. O_EXCL: for good.
   Result<FileRef> Tmpfile(const Path& dir, OpenFlags flags, Mode mode, CredsRef creds);
   // A mountpoint of the caller's namespace (null: that of the directory) is kBusy for these; what
@@ -113,13 +115,14 @@ class Ops {
   Status MayTakeName(const Path& dir, const Name& name, const Creds& creds);
   static CreateArgs OwnedBy(const Path& dir, Mode mode, const Creds& creds);
   Result<DentryRef> CreateLocked(const Path& dir, const Name& name, const CreateArgs& args);
-  Result<Path> Create(const Path& dir, std::string_view name, const CreateArgs& args,
-                      const Creds& creds);
+  Result<DentryRef> Create(const Path& dir, std::string_view name, const CreateArgs& args,
+                           const Creds& creds);
   Result<FileRef> OpenChecked(Path path, OpenFlags flags, CredsRef creds);
   Status MayRename(const Path& old_dir, Dentry& source, const Path& new_dir, Dentry* target,
                    unsigned flags, const Creds& creds);
-  Status RenameLocked(const Path& old_dir, Dentry& source, const Path& new_dir, const Name& name,
-                      Dentry* target, unsigned flags, const Creds& creds);
+  Status RenameLocked(const Path& old_dir, Dentry& source, const Name& old_name,
+                      const Path& new_dir, const Name& name, Dentry* target, unsigned flags,
+                      const Creds& creds);
   Status RenameWhiteout(const Path& old_dir, Dentry& source, const Name& old_name,
                         const Path& new_dir, const Name& name, Dcache::NewName plan, Dentry* target,
                         const Creds& creds);

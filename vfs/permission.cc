@@ -38,11 +38,25 @@ Status GenericPermission(const Owner& owner, unsigned want, const Creds& creds) 
   return base::Err(Errno::kAccess);
 }
 
-Status MayAccessInode(Inode& inode, unsigned want, const Creds& creds) {
+namespace {
+
+// What MayAccessInode cannot tell at a glance.
+[[gnu::noinline]] Status MayAccessSlow(Inode& inode, unsigned want, const Creds& creds) {
   if ((want & kMayWrite) && (inode.flags() & kInodeImmutable)) return base::Err(Errno::kPerm);
   if (inode.op_flags() & kHasPermission) return inode.ops().Permission(inode, want, creds);
   if (!(inode.op_flags() & kHasGetattr)) return GenericPermission(inode.OwnerNow(), want, creds);
   return GenericPermission(TRY(inode.ops().Getattr(inode)), want, creds);
+}
+
+}  // namespace
+
+Status MayAccessInode(Inode& inode, unsigned want, const Creds& creds) {
+  // The owner and his bits: of one moment, as the other two are not looked at.
+  const bool plain =
+      !(inode.op_flags() & (kHasPermission | kHasGetattr)) && !(inode.flags() & kInodeImmutable);
+  if (plain && inode.OwnerMay(creds.uid, want)) [[likely]]
+    return {};
+  return MayAccessSlow(inode, want, creds);
 }
 
 // That a file system is read-only is told before what the object allows, that a mount is after it.

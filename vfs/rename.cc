@@ -142,12 +142,11 @@ Status Ops::RenameWhiteout(const Path& old_dir, Dentry& source, const Name& old_
 }
 
 // The file system's part and the dcache's. The inodes are locked too.
-Status Ops::RenameLocked(const Path& old_dir, Dentry& source, const Path& new_dir, const Name& name,
-                         Dentry* target, unsigned flags, const Creds& creds) {
+Status Ops::RenameLocked(const Path& old_dir, Dentry& source, const Name& old_name,
+                         const Path& new_dir, const Name& name, Dentry* target, unsigned flags,
+                         const Creds& creds) {
   Dcache& dcache = vfs_.dcache();
   const unsigned fs_flags = flags & (kRenameNoReplace | kRenameExchange);
-  const std::string old_text = source.NameCopy();
-  const Name old_name(vfs_.hash_key(), old_text);
   Dcache::NewName plan = TRY(dcache.Plan(name));
   if (flags & kRenameWhiteout) {
     return RenameWhiteout(old_dir, source, old_name, new_dir, name, std::move(plan), target, creds);
@@ -157,9 +156,10 @@ Status Ops::RenameLocked(const Path& old_dir, Dentry& source, const Path& new_di
     TRY(old_dir.inode().ops().Rename(old_dir.inode(), source, new_dir.inode(), name, target,
                                      fs_flags));
     dcache.Exchange(source, name, std::move(plan), *target, old_name, std::move(back));
-    vfs_.notify().OnMove({old_dir.inode(), old_text, new_dir.inode(), name.text(), source.inode()});
     vfs_.notify().OnMove(
-        {new_dir.inode(), name.text(), old_dir.inode(), old_text, target->inode()});
+        {old_dir.inode(), old_name.text(), new_dir.inode(), name.text(), source.inode()});
+    vfs_.notify().OnMove(
+        {new_dir.inode(), name.text(), old_dir.inode(), old_name.text(), target->inode()});
     return {};
   }
   TRY(old_dir.inode().ops().Rename(old_dir.inode(), source, new_dir.inode(), name, target,
@@ -167,8 +167,8 @@ Status Ops::RenameLocked(const Path& old_dir, Dentry& source, const Path& new_di
   SYNC_POINT(vfs_.sync_points(), "ops:rename:done");
   if (target != nullptr && target->is_dir()) Inode::Update(target->inode()).SetFlag(kInodeDead);
   dcache.Move(source, *new_dir.dentry, name, std::move(plan), target);
-  vfs_.notify().OnMove({old_dir.inode(), old_text, new_dir.inode(), name.text(), source.inode(),
-                        target == nullptr ? nullptr : &target->inode()});
+  vfs_.notify().OnMove({old_dir.inode(), old_name.text(), new_dir.inode(), name.text(),
+                        source.inode(), target == nullptr ? nullptr : &target->inode()});
   if (!old_dir.inode().sb().Has(kSbAuthoritative)) {
     dcache.AddNegative(*old_dir.dentry, old_name, vfs_.clock().MonotonicNs());
   }
@@ -206,7 +206,7 @@ Status Ops::Rename(const Path& old_dir, std::string_view old_name, const Path& n
   RenameInodes inodes(source->inode(), target != nullptr ? &target->inode() : nullptr);
   if (IsMountpoint(*source, old_dir, ns)) return Err(Errno::kBusy);
   if (target != nullptr && IsMountpoint(*target, old_dir, ns)) return Err(Errno::kBusy);
-  TRY(RenameLocked(old_dir, *source, new_dir, new_hashed, target.get(), flags, creds));
+  TRY(RenameLocked(old_dir, *source, old_hashed, new_dir, new_hashed, target.get(), flags, creds));
   if (target != nullptr && !(flags & kRenameExchange)) mounted.From(*target);
   return {};
 }

@@ -234,15 +234,19 @@ Result<Path> Task::Resolve(std::string_view path, Follow follow, int dir) {
 }
 
 Result<Path> Task::ResolveAt(int dir, std::string_view path, unsigned flags) const {
-  Path place;  // let go of outside the section, also where it was taken in vain
+  // The one that is returned. Let go of outside the section, also where it was taken in vain.
+  Result<Path> place;
   RcuOutcome outcome;
   {
     const base::RcuReadGuard guard(vfs_.rcu());
-    outcome = WalkRcu(vfs_, ContextRcu(dir, path), path, flags, place);
+    outcome = WalkRcu(vfs_, ContextRcu(dir, path), path, flags, *place);
   }
-  if (outcome == RcuOutcome::kFound) return place;
-  if (outcome == RcuOutcome::kMissing) return Err(Errno::kNoEnt);
-  return ResolveRef(dir, path, flags);
+  if (outcome == RcuOutcome::kMissing) {
+    place = Err(Errno::kNoEnt);
+  } else if (outcome == RcuOutcome::kDeclined) {
+    place = ResolveRef(dir, path, flags);
+  }
+  return place;
 }
 
 Result<Path> Task::ResolveRef(int dir, std::string_view path, unsigned flags) const {
@@ -251,15 +255,17 @@ Result<Path> Task::ResolveRef(int dir, std::string_view path, unsigned flags) co
 }
 
 Result<Parent> Task::ParentAt(int dir, std::string_view path, unsigned flags) const {
-  Parent parent;
+  Result<Parent> parent;  // the one that is returned
   RcuOutcome outcome;
   {
     const base::RcuReadGuard guard(vfs_.rcu());
-    outcome = WalkParentRcu(vfs_, ContextRcu(dir, path), path, flags, parent);
+    outcome = WalkParentRcu(vfs_, ContextRcu(dir, path), path, flags, *parent);
   }
-  if (outcome == RcuOutcome::kFound) return parent;
-  const WalkContext context = TRY(Context(dir, path, flags));
-  return WalkParent(vfs_, context, path, flags);
+  if (outcome != RcuOutcome::kFound) [[unlikely]] {
+    const WalkContext context = TRY(Context(dir, path, flags));
+    parent = WalkParent(vfs_, context, path, flags);
+  }
+  return parent;
 }
 
 Status Task::Chdir(std::string_view path) {

@@ -142,7 +142,8 @@ class FdTable {
   mutable base::Mutex<base::LockRank::kPlace> mutex_;
   std::atomic<Slots*> slots_{nullptr};         // one for each descriptor; written with mutex_ held
   size_t reserved_ DT_GUARDED_BY(mutex_) = 0;  // Rooms
-  std::atomic<size_t> taken_{0};  // slots with a file and Rooms, <= limit_; written with mutex_ held
+  std::atomic<size_t> taken_{
+      0};  // slots with a file and Rooms, <= limit_; written with mutex_ held
   const size_t limit_;
 };
 

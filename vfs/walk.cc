@@ -1,6 +1,7 @@
 #include "vfs/walk.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -248,6 +249,14 @@ Status Walker::WalkLast() {
 
 }  // namespace
 
+void Parent::SetName(std::string_view last, std::string_view path) {
+  const std::less_equal<> before;
+  const bool inside = before(path.data(), last.data()) &&
+                      before(last.data() + last.size(), path.data() + path.size());
+  if (!inside) target = std::make_unique<const std::string>(last);
+  name = inside ? last : std::string_view(*target);
+}
+
 Status CheckLength(const Dentry& dir, std::string_view name) {
   if (name.size() <= kNameMax) return {};
   return base::Err(dir.inode().dead() ? Errno::kNoEnt : Errno::kNameTooLong);
@@ -259,6 +268,10 @@ Result<DentryRef> LookupLocked(Vfs& vfs, Dentry& dir, const Name& name) {
   // changes.
   if (inode.dead() || dir.unhashed()) return base::Err(Errno::kNoEnt);
   Dcache::Answer answer = vfs.dcache().Lookup(dir, name);
+  const bool plain =
+      answer.kind == Dcache::Found::kPositive && !(answer.dentry->flags() & kDentryRevalidate);
+  if (plain) [[likely]]
+    return std::move(answer.dentry);
   if (StillValid(dir, answer, name, Ask::kYes)) return Take(std::move(answer));
   if (answer.kind == Dcache::Found::kPositive) vfs.dcache().Forget(*answer.dentry);
   if (answer.kind == Dcache::Found::kNegative) vfs.dcache().ForgetNegative(dir, name);
@@ -300,7 +313,7 @@ Result<Parent> WalkParentOnce(Vfs& vfs, const WalkContext& context, std::string_
   } else if (walker.last == kDotDot) {
     parent.kind = Parent::Last::kDotDot;
   } else {
-    parent.name = std::string(walker.last);
+    parent.SetName(walker.last, path);
   }
   return parent;
 }

@@ -6,6 +6,7 @@
 // kMaxSymlinks.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -95,14 +96,18 @@ RcuOutcome ReadlinkRcu(Vfs& vfs, const RcuContext& context, std::string_view pat
 struct Parent {
   enum class Last : uint8_t { kNormal, kDot, kDotDot, kRoot } kind = Last::kNormal;
   Path dir;
-  std::string name;  // kNormal only
+  std::string_view name;  // kNormal only: a part of the path that was asked for, or of `target`
   bool trailing_slash = false;
+  std::unique_ptr<const std::string> target;  // what a symlink led to
+
+  // `last` is a part of `path` or of something that does not last.
+  void SetName(std::string_view last, std::string_view path);
 };
 Result<Parent> WalkParent(Vfs& vfs, const WalkContext& context, std::string_view path,
                           unsigned flags = 0);
 // As WalkRcu.
-RcuOutcome WalkParentRcu(Vfs& vfs, const RcuContext& context, std::string_view path,
-                         unsigned flags, Parent& parent);
+RcuOutcome WalkParentRcu(Vfs& vfs, const RcuContext& context, std::string_view path, unsigned flags,
+                         Parent& parent);
 
 // One component below `dir`, neither "." nor "..": the cached child or the file system's answer;
 // mounts are crossed, symlinks are not followed. Search permission is checked.

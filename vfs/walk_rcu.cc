@@ -6,8 +6,9 @@
 // known to be current, which is why dentries are type-stable and inodes, mounts and files wait for
 // a grace period.
 //
-// A component costs some sixty instructions, and that is what this file is about: a component is
-// hashed from the words it was found with, and a directory is judged by its dentry's flags.
+// A component costs 85 instructions (docs/decisions/0007), and that is what this file is about: a
+// component is hashed from the words it was found with, and a directory is judged by its dentry's
+// flags.
 #include <array>
 #include <bit>
 #include <cstring>
@@ -143,8 +144,7 @@ class Rest {
       component.word0 = static_cast<uint64_t>(words);
       component.word1 = static_cast<uint64_t>(words >> 64);
     } else {
-      component.word0 = LoadPadded(end - left, left);
-      component.word1 = left > 8 ? LoadPadded(end - left + 8, left - 8) : 0;
+      LoadPadded(end - left, left, component.word0, component.word1);
     }
   }
 
@@ -206,7 +206,7 @@ class RcuWalker {
   bool IsMissing(const Name& name, Dcache::Found found) const;
 
   const Inode* InodeHere() const { return at_.dentry->InodeRcu(); }
-  std::optional<Stat> AttrsHere() const;
+  bool AttrsHere(Stat& stat) const;
   // Does what was read of the place still hold?
   bool Holds() const { return !Dcache::Stale(*at_.dentry, at_.seq) && MountsHold(); }
   bool Used() const;
@@ -383,8 +383,8 @@ bool RcuWalker::EnterLink(const RcuPath& link, bool is_last) {
   if (++links_ > kMaxSymlinks || at_.mount->Has(MS_NOSYMFOLLOW)) return false;
   // Whose links are followed in a directory that is everybody's is not for here.
   constexpr Mode kShared = S_ISVTX | S_IWOTH;
-  const std::optional<Stat> dir = AttrsHere();
-  if (!dir || (dir->mode & kShared) == kShared) return false;
+  Stat dir;
+  if (!AttrsHere(dir) || (dir.mode & kShared) == kShared) return false;
   const Inode* const inode = link.dentry->InodeRcu();
   if (inode == nullptr) return false;
   const std::optional<std::string_view> target = inode->ops().LinkRcu(*inode);
@@ -444,11 +444,13 @@ bool RcuWalker::IsMissing(const Name& name, Dcache::Found found) const {
 }
 
 // The attributes in force, if the place holds afterwards.
-std::optional<Stat> RcuWalker::AttrsHere() const {
+inline bool RcuWalker::AttrsHere(Stat& stat) const {
   const Inode* const inode = InodeHere();
-  if (inode == nullptr) return std::nullopt;
-  if (inode->op_flags() & kHasGetattr) return inode->ops().AttrsRcu(*inode);
-  return inode->Attrs();
+  if (inode == nullptr) return false;
+  if (!(inode->op_flags() & kHasGetattr)) return inode->AttrsInto(stat), true;
+  const std::optional<Stat> attrs = inode->ops().AttrsRcu(*inode);
+  if (attrs) stat = *attrs;
+  return attrs.has_value();
 }
 
 // The place held while it was read, and reclaim sees that it is used.
@@ -458,28 +460,17 @@ inline bool RcuWalker::Used() const {
   return true;
 }
 
-inline bool RcuWalker::Attrs(Stat& stat) const {
-  const Inode* const inode = InodeHere();
-  if (inode == nullptr) return false;
-  if (inode->op_flags() & kHasGetattr) {
-    const std::optional<Stat> attrs = inode->ops().AttrsRcu(*inode);
-    if (!attrs) return false;
-    stat = *attrs;
-  } else {
-    inode->AttrsInto(stat);
-  }
-  return Used();
-}
+inline bool RcuWalker::Attrs(Stat& stat) const { return AttrsHere(stat) && Used(); }
 
 bool RcuWalker::MayAccess(unsigned want) const {
   if (want != 0) {
     const Inode* const inode = InodeHere();
-    const std::optional<Stat> attrs = AttrsHere();
-    if (inode == nullptr || !attrs || (inode->op_flags() & kHasPermission)) return false;
+    Stat attrs;
+    if (!AttrsHere(attrs) || (inode->op_flags() & kHasPermission)) return false;
     if ((want & kMayExec) && at_.mount->no_exec()) return false;
     const bool fixed = at_.mount->read_only() || (inode->flags() & kInodeImmutable);
     if ((want & kMayWrite) && fixed) return false;
-    if (!GenericPermission(*attrs, want, context_.creds)) return false;
+    if (!GenericPermission(attrs, want, context_.creds)) return false;
   }
   return Used();
 }
@@ -543,13 +534,13 @@ RcuOutcome ReadlinkRcu(Vfs& vfs, const RcuContext& context, std::string_view pat
   return walker.Outcome(there);
 }
 
-RcuOutcome WalkParentRcu(Vfs& vfs, const RcuContext& context, std::string_view path,
-                         unsigned flags, Parent& parent) {
+RcuOutcome WalkParentRcu(Vfs& vfs, const RcuContext& context, std::string_view path, unsigned flags,
+                         Parent& parent) {
   RcuWalker walker(vfs, context, flags);
   const bool there =
       walker.WalkToLast(path) && walker.HasNormalLast() && walker.Legitimise(parent.dir);
   if (there) {
-    parent.name = walker.last();
+    parent.SetName(walker.last(), path);
     parent.trailing_slash = walker.trailing_slash();
   }
   return walker.Outcome(there);
