@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <utility>
 
 #include "base/check.h"
@@ -23,7 +24,8 @@ constexpr size_t kLargestStep = 4 * kPageBytes;
 constexpr size_t kSlotAlignment = 16;
 
 size_t SlotBytes(size_t object_bytes, size_t alignment) {
-  return std::max(kMinSlotBytes, RoundUp(object_bytes, std::max(alignment, kSlotAlignment)));
+  const size_t bytes = object_bytes + kRedZoneBytes;
+  return std::max(kMinSlotBytes, RoundUp(bytes, std::max(alignment, kSlotAlignment)));
 }
 
 // Exact for offsets below 2^16: the rounding error, offset / 2^32, stays below 1 / slot.
@@ -82,12 +84,12 @@ Cache::~Cache() {
     memory_.Uncharge(sizeof(Magazines));
   }
   if (const size_t leaked = live_.load(std::memory_order_relaxed)) {
-    memory_.RecordLeak(name_, leaked);
+    memory_.RecordLeak(name_, leaked, Owners());
   }
   ReleaseEmptySlabs(Grace::kNone);
 }
 
-void* Cache::Alloc() {
+void* Cache::Alloc(Site site) {
   base::AssertMayAllocate();
   void* object = nullptr;
   if (!memory_.faults_.ShouldFail(fault_point_)) [[likely]] {
@@ -95,11 +97,14 @@ void* Cache::Alloc() {
     if (object == nullptr) [[unlikely]]
       object = AllocSlow();
   }
+  if (object == nullptr && memory_.MayUseReserve()) [[unlikely]]
+    object = AllocFromReserve();
   if (object == nullptr) [[unlikely]] {
     refusals_.fetch_add(1, std::memory_order_relaxed);
     return nullptr;
   }
   PrepareForOwner(object);
+  if (memory_.sites_ != nullptr) NoteAlloc(object, site);
   return object;
 }
 
@@ -158,12 +163,24 @@ void* Cache::AllocSlow() {
   for (int attempt = 0; attempt < kMaxGrowAttempts; ++attempt) {
     GrowGoal goal(*this, NextStep());
     if (!goal.Check() && !memory_.ReclaimUntil(goal)) {
-      memory_.stats_.refused.Add();
+      if (!memory_.MayUseReserve()) memory_.NoteRefusal({.name = name_, .bytes = goal.step()});
       return nullptr;
     }
     void* const object = goal.charged() ? Grow(goal.step()) : TakeFreeObject();
     if (object != nullptr) return object;
   }
+  return nullptr;
+}
+
+// What is free, or the smallest step on the reserve.
+void* Cache::AllocFromReserve() {
+  const size_t step = RoundUp(slot_bytes_, kPageBytes);
+  for (int attempt = 0; attempt < kMaxGrowAttempts; ++attempt) {
+    if (void* const object = TakeFreeObject()) return object;
+    if (!memory_.TryChargeReserve(step)) break;
+    if (void* const object = Grow(step)) return object;
+  }
+  memory_.NoteRefusal({.name = name_, .bytes = step});
   return nullptr;
 }
 
@@ -177,6 +194,7 @@ size_t Cache::NextStep() const {
 void* Cache::Grow(size_t step) {
   SYNC_POINT(memory_.sync_, "mm:grow:charged");
   Slab* fresh = IsGrowing() ? nullptr : memory_.arena_->Take();
+  if (fresh != nullptr && memory_.sites_ != nullptr) AttachSites(*fresh);
   size_t used = 0;
   void* object = nullptr;
   {
@@ -242,27 +260,41 @@ size_t Cache::ExtendLocked(Slab& slab, size_t step) {
 }
 
 void Cache::MakeObject(void* object) const {
+  FillRedZone(static_cast<char*>(object) + object_bytes_, slot_bytes_ - object_bytes_);
   if (constructor_ != nullptr) constructor_(object);
   if (!Has(flags_, CacheFlags::kTypeStable)) PrepareForFree(object);
 }
 
 void Cache::PrepareForOwner(void* object) const {
+  CheckRedZone(object);
   if (Has(flags_, CacheFlags::kTypeStable)) return;
   UnpoisonRegion(object, slot_bytes_);
-  CheckFreed(object, slot_bytes_);
+  CheckFreed(object, object_bytes_);
   PoisonRegion(static_cast<char*>(object) + object_bytes_, slot_bytes_ - object_bytes_);
 }
 
 void Cache::PrepareForFree(void* object) const {
   if (Has(flags_, CacheFlags::kTypeStable)) return;
   UnpoisonRegion(static_cast<char*>(object) + object_bytes_, slot_bytes_ - object_bytes_);
-  FillFreed(object, slot_bytes_);
+  FillFreed(object, object_bytes_);
   PoisonRegion(object, slot_bytes_);
+}
+
+void Cache::CheckRedZone(const void* object) const {
+  const auto* const zone = static_cast<const char*>(object) + object_bytes_;
+  if (RedZoneIntact(zone, slot_bytes_ - object_bytes_)) [[likely]]
+    return;
+  const Site site = SiteOf(object);
+  std::fprintf(stderr, "mm: %.*s: object allocated at %.*s:%u\n", static_cast<int>(name_.size()),
+               name_.data(), static_cast<int>(site.file().size()), site.file().data(), site.line());
+  CHECK(false, "written beyond the end of an object");
 }
 
 void Cache::Free(void* object) {
   DCHECK(SlabOf(object).cache == this, "object of another cache");
   CheckNotPoisoned(object);
+  CheckRedZone(object);
+  if (memory_.sites_ != nullptr) NoteFree(object);
   PrepareForFree(object);
   {
     const base::RcuReadGuard guard(memory_.rcu_);
@@ -303,14 +335,18 @@ void Cache::PutIntoSlabs(std::span<void* const> objects) {
   }
 }
 
+size_t Cache::IndexOf(const Slab& slab, const void* object) const {
+  const auto offset = static_cast<size_t>(static_cast<const char*>(object) - slab.first);
+  const size_t index = offset * slot_reciprocal_ >> 32;
+  DCHECK(index * slot_bytes_ == offset, "not the start of an object");
+  return index;
+}
+
 // Returns the surplus slabs, chained by `next`: with the object's own if it is empty now and the
 // cache has a spare one already.
 Slab* Cache::PutLocked(void* object, Slab* surplus) {
   Slab& slab = SlabOf(object);
-  const auto offset = static_cast<size_t>(static_cast<char*>(object) - slab.first);
-  const size_t index = offset * slot_reciprocal_ >> 32;
-  DCHECK(index * slot_bytes_ == offset, "not the start of an object");
-  slab.PutBit(index);
+  slab.PutBit(IndexOf(slab, object));
   if (slab.live-- == slab.ready) LinkLocked(slab);
   AddRelaxed<size_t>(live_, size_t{0} - 1);
   if (slab.live != 0) return surplus;
@@ -445,6 +481,22 @@ void Cache::CheckInvariants() const {
   }
   CHECK(live_.load(std::memory_order_relaxed) + free_objects ==
         total_.load(std::memory_order_relaxed));
+  if constexpr (kRedZones) {
+    memory_.arena_->ForEachSlab(*this, [this](const Slab& slab) {
+      lock_.AssertHeld();
+      CheckObjects(slab);
+    });
+  }
+}
+
+// Red zones are intact, and nobody wrote to what is free in its slab.
+void Cache::CheckObjects(const Slab& slab) const {
+  for (size_t i = 0; i < slab.ready; ++i) {
+    const char* const object = slab.first + i * slot_bytes_;
+    CheckRedZone(object);
+    const bool free = slab.free_bits[i / 64] >> (i % 64) & 1;
+    if (free && !Has(flags_, CacheFlags::kTypeStable)) CheckFreed(object, object_bytes_);
+  }
 }
 
 }  // namespace dentree::mm

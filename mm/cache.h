@@ -19,6 +19,11 @@
 //   - a cache keeps at most one empty slab; further ones go back to the arena at once, in a
 //     type-stable cache after a grace period.
 //
+// Debug builds without ASan keep a red zone behind each object: kRedZoneBytes at least, with a
+// pattern that is looked at when the object is freed, handed out again, and by CheckInvariants.
+// With profiling (Memory::Options) each slab has the number of the site that allocated it for each
+// of its objects, in an array of its own.
+//
 // A cache of many objects also has magazines, a few free objects for each thread that are taken and
 // put back without the lock (mm/magazine_internal.h). To its slab such an object is live.
 #pragma once
@@ -32,12 +37,14 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "base/list.h"
 #include "base/lock_rank.h"
 #include "base/mutex.h"
 #include "base/stats.h"
 #include "base/thread_annotations.h"
+#include "mm/site.h"
 
 namespace dentree::mm {
 
@@ -111,6 +118,12 @@ class Cache {
   using Constructor = void (*)(void* object);
 
   static constexpr size_t kMaxObjectBytes = 16 * 1024;
+  // The least there is between an object and the next one.
+#if defined(NDEBUG) || defined(__SANITIZE_ADDRESS__)
+  static constexpr size_t kRedZoneBytes = 0;
+#else
+  static constexpr size_t kRedZoneBytes = 8;
+#endif
 
   Cache(Memory& memory, const char* name, size_t object_bytes, size_t alignment, CacheFlags flags,
         Constructor constructor);
@@ -120,7 +133,7 @@ class Cache {
 
   // Uninitialised memory for one object; nullptr when the budget (after reclaim), the system or the
   // fault point "mm:<name>" refuses.
-  [[nodiscard]] void* Alloc();
+  [[nodiscard]] void* Alloc(Site site = std::source_location::current());
   void Free(void* object);
 
   std::string_view name() const { return name_; }
@@ -132,7 +145,8 @@ class Cache {
   // Gives the empty slab back; returns the bytes that are now free or wait for a grace period.
   size_t ReleaseEmptySlabs();
 
-  // Aborts unless the invariants above hold. Linear in the slabs; for tests and teardown.
+  // Aborts unless the invariants above hold. Linear in the slabs, in debug builds in the objects;
+  // for tests and teardown: the objects are at rest.
   void CheckInvariants() const;
 
  private:
@@ -150,6 +164,7 @@ class Cache {
   void* TakeFromSlab();
   void* TakeLocked() DT_REQUIRES(lock_);
   void* AllocSlow();
+  void* AllocFromReserve();
   bool HasFreeObject() const;
   // Growth: a step is chosen, charged (which may reclaim), then used under the lock.
   size_t NextStep() const;
@@ -162,6 +177,15 @@ class Cache {
   // Poisoning, around an object's time with its owner.
   void PrepareForOwner(void* object) const;
   void PrepareForFree(void* object) const;
+  void CheckRedZone(const void* object) const;
+  // Accounting to sites (profile.cc); only with profiling.
+  size_t IndexOf(const Slab& slab, const void* object) const;
+  void NoteAlloc(void* object, Site site) const;
+  void NoteFree(void* object) const;
+  Site SiteOf(const void* object) const;
+  void AttachSites(Slab& slab) const;
+  std::vector<SiteUse> Owners() const;
+  void CheckObjects(const Slab& slab) const DT_REQUIRES(lock_);
   // Return: to the thread's magazine, else to the slab; surplus slabs go back to the arena.
   void FreeSlow(void* object);
   void PutIntoSlabs(std::span<void* const> objects);
@@ -227,12 +251,40 @@ class ObjectCache {
       : cache_(memory, name, sizeof(T), alignof(T), flags, constructor) {}
 
   // Raw, uninitialised and NOT constructed; nullptr when refused.
-  [[nodiscard]] T* Alloc() { return static_cast<T*>(cache_.Alloc()); }
+  [[nodiscard]] T* Alloc(Site site = std::source_location::current()) {
+    return static_cast<T*>(cache_.Alloc(site));
+  }
   void Free(T* object) { cache_.Free(object); }
 
+  // One overload for each number of arguments: nothing can follow a parameter pack, and the site
+  // has to be a default argument.
+  [[nodiscard]] T* New(Site site = std::source_location::current()) { return NewAt(site); }
+  template <class A>
+  [[nodiscard]] T* New(A&& a, Site site = std::source_location::current()) {
+    return NewAt(site, std::forward<A>(a));
+  }
+  template <class A, class B>
+  [[nodiscard]] T* New(A&& a, B&& b, Site site = std::source_location::current()) {
+    return NewAt(site, std::forward<A>(a), std::forward<B>(b));
+  }
+  template <class A, class B, class C>
+  [[nodiscard]] T* New(A&& a, B&& b, C&& c, Site site = std::source_location::current()) {
+    return NewAt(site, std::forward<A>(a), std::forward<B>(b), std::forward<C>(c));
+  }
+  template <class A, class B, class C, class D>
+  [[nodiscard]] T* New(A&& a, B&& b, C&& c, D&& d, Site site = std::source_location::current()) {
+    return NewAt(site, std::forward<A>(a), std::forward<B>(b), std::forward<C>(c),
+                 std::forward<D>(d));
+  }
+  template <class A, class B, class C, class D, class E>
+  [[nodiscard]] T* New(A&& a, B&& b, C&& c, D&& d, E&& e,
+                       Site site = std::source_location::current()) {
+    return NewAt(site, std::forward<A>(a), std::forward<B>(b), std::forward<C>(c),
+                 std::forward<D>(d), std::forward<E>(e));
+  }
   template <class... Args>
-  [[nodiscard]] T* New(Args&&... args) {
-    void* memory = cache_.Alloc();
+  [[nodiscard]] T* NewAt(Site site, Args&&... args) {
+    void* memory = cache_.Alloc(site);
     return memory == nullptr ? nullptr : ::new (memory) T(std::forward<Args>(args)...);
   }
   void Delete(T* object) {

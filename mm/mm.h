@@ -4,4 +4,6 @@
 #include "mm/cache.h"
 #include "mm/lru_list.h"
 #include "mm/memory.h"
+#include "mm/rcu_shrinker.h"
 #include "mm/shrinker.h"
+#include "mm/site.h"

@@ -55,7 +55,9 @@ class ChargeGoal final : public ReclaimGoal {
 class LevelGoal final : public ReclaimGoal {
  public:
   LevelGoal(const Memory& memory, size_t level)
-      : ReclaimGoal(memory.used() - level), memory_(memory), level_(level) {}
+      : ReclaimGoal(memory.used() - std::min(level, memory.used())),
+        memory_(memory),
+        level_(level) {}
   bool Met() override { return memory_.used() <= level_; }
 
  private:
@@ -109,8 +111,22 @@ size_t ShrinkerRegistration::Share(int priority, size_t freeable) const {
   return seeks == 0 ? freeable / 2 : (freeable >> priority) * 4 / seeks;
 }
 
+size_t ShrinkerRegistration::Scaled(size_t objects) const {
+  if (!shrinker_.scaled_by_pressure()) return objects;
+  const uint64_t denom = memory_.cache_pressure_denom();
+  // Not as objects * pressure: pressure may be anything.
+  return objects / denom * memory_.cache_pressure() +
+         objects % denom * memory_.cache_pressure() / denom;
+}
+
 size_t ShrinkerRegistration::Shrink(int priority, ReclaimGoal& goal) {
-  const size_t freeable = shrinker_.Count();
+  const size_t objects = shrinker_.Count();
+  if (objects == Shrinker::kEmpty) {
+    stats_.empty.Add();
+    stats_.deferred.store(0, std::memory_order_relaxed);
+    return 0;
+  }
+  const size_t freeable = Scaled(objects);
   if (freeable == 0) return 0;
   const size_t deferred = stats_.deferred.exchange(0, std::memory_order_relaxed);
   const size_t share = Share(priority, freeable);
@@ -127,7 +143,7 @@ size_t ShrinkerRegistration::Shrink(int priority, ReclaimGoal& goal) {
 void ShrinkerRegistration::ScanInBatches(size_t freeable, ReclaimGoal& goal, Run& run) {
   const size_t batch = std::max<size_t>(shrinker_.batch(), 1);
   size_t left = run.requested;
-  while (left >= batch || left >= freeable) {
+  while (left != 0 && (left >= batch || left >= freeable)) {
     const int64_t start = SteadyNs();
     const ScanResult result = shrinker_.Scan(std::min(batch, left));
     run.end_ns = SteadyNs();
@@ -156,19 +172,28 @@ void ShrinkerRegistration::Account(const Run& run) {
 }
 
 ShrinkerInfo ShrinkerRegistration::Info() const {
-  return {.name = shrinker_.name(), .id = id_, .freeable = shrinker_.Count(), .stats = stats_};
+  const size_t count = shrinker_.Count();
+  const size_t objects = count == Shrinker::kEmpty ? 0 : count;
+  return {.name = shrinker_.name(),
+          .id = id_,
+          .objects = objects,
+          .freeable = Scaled(objects),
+          .stats = stats_};
 }
 
 // ---- All of them
 // ---------------------------------------------------------------------------------
 
-base::Status Memory::Charge(size_t bytes) {
+base::Status Memory::Charge(size_t bytes) { return ChargeFor(bytes, {}); }
+
+base::Status Memory::ChargeFor(size_t bytes, std::string_view name) {
   if (TryCharge(bytes)) [[likely]]
     return {};
   base::AssertMayAllocate();
   ChargeGoal goal(*this, bytes);
-  if (bytes <= limit() && ReclaimUntil(goal)) return {};
-  stats_.refused.Add();
+  if (bytes <= ordinary_limit_ && ReclaimUntil(goal)) return {};
+  if (TryChargeReserve(bytes)) return {};
+  NoteRefusal({.name = name, .bytes = bytes});
   return base::Err(base::Errno::kNoMem);
 }
 
@@ -200,6 +225,38 @@ DropResult Memory::DropCaches() {
   const size_t after = used();
   result.freed_bytes = before - std::min(before, after);
   return result;
+}
+
+std::optional<size_t> Memory::ScanShrinker(uint32_t id, size_t nr) {
+  base::AssertMayAllocate();
+  ShrinkerRegistration* entry = NextShrinker(nullptr);
+  while (entry != nullptr && entry->id() != id) entry = NextShrinker(entry);
+  if (entry == nullptr) return std::nullopt;
+  const size_t freed = reclaiming == this ? 0 : entry->ScanNow(nr);
+  PutShrinker(*entry);
+  return freed;
+}
+
+size_t ShrinkerRegistration::ScanNow(size_t nr) {
+  ReclaimScope scope(memory_);
+  DropGoal goal;
+  Run run;
+  run.requested = nr;
+  // As many as were asked for, in batches.
+  ScanInBatches(0, goal, run);
+  Account(run);
+  return run.sum.freed;
+}
+
+// For the background reclaim: until no more than `level` is used.
+bool Memory::ReclaimToWatermark(size_t level) {
+  const size_t before = used();
+  if (before <= level) return true;
+  LevelGoal goal(*this, level);
+  const bool reached = ReclaimUntil(goal);
+  const size_t after = used();
+  stats_.background_bytes.Add(before - std::min(before, after));
+  return reached;
 }
 
 bool Memory::ReclaimUntil(ReclaimGoal& goal) {

@@ -33,7 +33,7 @@ struct Kept {
 struct ScanResult {
   size_t scanned = 0;  // looked at; never more than asked for
   size_t freed = 0;    // gone, or waiting for a grace period to be gone
-  bool stop = false;   // no progress possible here now; what was asked is deferred, not lost
+  bool stop = false;  // SHRINK_STOP: no progress possible now; what was asked is deferred, not lost
   Kept kept{};
 };
 
@@ -49,6 +49,9 @@ class Shrinker {
  public:
   static constexpr uint32_t kDefaultSeeks = 2;
   static constexpr size_t kDefaultBatch = 128;
+  // What Count() says of a cache that has no objects at all (SHRINK_EMPTY): what was deferred is
+  // forgotten. 0 says that it has some but can free none of them now: that stays deferred.
+  static constexpr size_t kEmpty = SIZE_MAX - 1;
 
   Shrinker() = default;
   Shrinker(const Shrinker&) = delete;
@@ -56,7 +59,7 @@ class Shrinker {
   virtual ~Shrinker() = default;
 
   virtual std::string_view name() const = 0;
-  // Freeable objects; 0 skips this shrinker. Approximate and cheap: takes no lock.
+  // Freeable objects; 0 and kEmpty skip this shrinker. Approximate and cheap: takes no lock.
   virtual size_t Count() = 0;
   // Looks at up to `nr` objects, oldest first.
   virtual ScanResult Scan(size_t nr) = 0;
@@ -65,6 +68,8 @@ class Shrinker {
   virtual uint32_t seeks() const { return kDefaultSeeks; }
   // Objects per Scan() call.
   virtual size_t batch() const { return kDefaultBatch; }
+  // Whether what it counts is scaled by vfs_cache_pressure: dentries and inodes.
+  virtual bool scaled_by_pressure() const { return false; }
 };
 
 // What one shrinker was asked for and what it did, since it was registered. Added to once per run.
@@ -74,6 +79,7 @@ struct ShrinkerStats {
   base::Counter scanned;
   base::Counter freed;
   base::Counter stops;
+  base::Counter empty;
   base::Counter ns;
   base::Counter kept_referenced;
   base::Counter kept_busy;
@@ -93,6 +99,8 @@ inline constexpr auto kShrinkerFields = base::Fields(
                                      base::StatKind::kCumulative),
     base::F<&ShrinkerStats::freed>("freed", "Objects it freed", base::StatKind::kCumulative),
     base::F<&ShrinkerStats::stops>("stops", "Scans it gave up", base::StatKind::kCumulative),
+    base::F<&ShrinkerStats::empty>("empty", "Times it had nothing at all",
+                                   base::StatKind::kCumulative),
     base::F<&ShrinkerStats::ns>("ns", "Time it took", base::StatKind::kCumulative,
                                 base::StatUnit::kNanoseconds),
     base::F<&ShrinkerStats::kept_referenced>(
@@ -110,7 +118,8 @@ inline constexpr auto kShrinkerFields = base::Fields(
 struct ShrinkerInfo {
   std::string_view name;
   uint32_t id = 0;      // unique within the Memory, never reused
-  size_t freeable = 0;  // Count() now
+  size_t objects = 0;   // Count() now
+  size_t freeable = 0;  // of these, what vfs_cache_pressure lets reclaim count on
   const ShrinkerStats& stats;
 };
 
@@ -141,6 +150,9 @@ class ShrinkerRegistration {
   // Asks for what `priority` says, in batches, until that is done, the shrinker stops or the goal
   // is met; returns the objects freed (reclaim.cc).
   size_t Shrink(int priority, ReclaimGoal& goal);
+  // `objects` as vfs_cache_pressure scales it.
+  size_t Scaled(size_t objects) const;
+  size_t ScanNow(size_t nr);
   ShrinkerInfo Info() const;
   size_t Share(int priority, size_t freeable) const;
   void ScanInBatches(size_t freeable, ReclaimGoal& goal, Run& run);

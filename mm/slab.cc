@@ -1,6 +1,7 @@
 #include <sys/mman.h>
 
 #include <bit>
+#include <cstdlib>
 #include <new>
 #include <utility>
 
@@ -143,6 +144,7 @@ void SlabArena::Release(Slab& slab, Grace grace) {
 
 void SlabArena::TakeBack(Slab& slab) {
   const size_t committed = slab.committed;
+  std::free(SitesOf(slab).exchange(nullptr, std::memory_order_relaxed));
   UnpoisonRegion(slab.first, slab.usable);
   if (committed != 0) madvise(slab.first, committed, MADV_DONTNEED);
   slab.committed = 0;

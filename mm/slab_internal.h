@@ -68,6 +68,9 @@ struct Chunk {
   SlabArena* arena = nullptr;
   base::ListNode node;     // all chunks of the arena
   uint32_t free_mask = 0;  // slabs in the arena's hands; guarded by its lock
+  // With profiling, for each slab the site of each of its objects, from when a cache adopts it to
+  // when it lets it go; an object's own is written and read by its owner.
+  std::atomic<SiteTable::Id*> sites[kSlabsPerChunk] = {};
   Slab slabs[kSlabsPerChunk];
 
   static Chunk& Of(const void* address) {
@@ -77,6 +80,11 @@ struct Chunk {
 inline constexpr size_t kChunkHeaderBytes = RoundUp(sizeof(Chunk), kPageBytes);
 static_assert(sizeof(Slab) % 64 == 0);
 static_assert(kChunkHeaderBytes + Cache::kMaxObjectBytes <= kSlabBytes);
+
+inline std::atomic<SiteTable::Id*>& SitesOf(const Slab& slab) {
+  Chunk& chunk = Chunk::Of(&slab);
+  return chunk.sites[&slab - chunk.slabs];
+}
 
 // The slab an object lies in.
 inline Slab& SlabOf(const void* object) {
@@ -106,6 +114,18 @@ class SlabArena {
   // The slab's pages go back to the system and its charge to the budget, now or after a grace
   // period.
   void Release(Slab& slab, Grace grace);
+
+  // fn(const Slab&) for each slab that `cache` has. Under lock_: fn takes no lock.
+  template <class Fn>
+  void ForEachSlab(const Cache& cache, Fn&& fn) {
+    base::MutexLock lock(lock_, base::kNested);
+    for (const Chunk& chunk : chunks_) {
+      for (size_t i = 0; i < kSlabsPerChunk; ++i) {
+        const bool taken = (chunk.free_mask >> i & 1) == 0;
+        if (taken && chunk.slabs[i].cache == &cache) fn(chunk.slabs[i]);
+      }
+    }
+  }
 
   size_t slabs_waiting() const { return waiting_.load(std::memory_order_acquire); }
 

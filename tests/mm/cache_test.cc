@@ -37,12 +37,13 @@ TEST(ObjectCache, ObjectsAreDistinctAndKeepWhatIsWrittenToThem) {
   World world;
   ObjectCache<Object128> cache(world.memory, "thing");
   const auto objects = AllocMany(cache, 5000);
-  for (size_t i = 0; i < objects.size(); ++i) std::memset(objects[i], int(i % 251), 128);
+  for (size_t i = 0; i < objects.size(); ++i)
+    std::memset(objects[i], int(i % 251), sizeof(Object128));
   std::set<Object128*> distinct(objects.begin(), objects.end());
   EXPECT_EQ(distinct.size(), objects.size());
   for (size_t i = 0; i < objects.size(); ++i) {
     ASSERT_EQ(objects[i]->bytes[0], char(i % 251));
-    ASSERT_EQ(objects[i]->bytes[127], char(i % 251));
+    ASSERT_EQ(objects[i]->bytes[sizeof(Object128) - 1], char(i % 251));
   }
   cache.cache().CheckInvariants();
   FreeAll(cache, objects);
@@ -101,7 +102,7 @@ TEST(ObjectCache, CountsObjectsSlabsAndBytes) {
   const auto objects = AllocMany(cache, 1000);
   const CacheInfo info = cache.Info();
   EXPECT_EQ(info.name, "thing");
-  EXPECT_EQ(info.object_bytes, 128u);
+  EXPECT_EQ(info.object_bytes, sizeof(Object128));
   EXPECT_EQ(info.active_objects, 1000u);
   EXPECT_GE(info.total_objects, 1000u);
   EXPECT_EQ(info.total_objects * 128, info.bytes);
@@ -224,10 +225,10 @@ TEST(TypeStableCache, AFreedObjectKeepsItsBytesAndItsConstructorRunsOnce) {
   Object128* object = cache.Alloc();
   EXPECT_EQ(constructed, 32);  // a page of them
   object->bytes[0] = 'x';
-  object->bytes[127] = 'y';
+  object->bytes[sizeof(Object128) - 1] = 'y';
   cache.Free(object);
   EXPECT_EQ(object->bytes[0], 'x');
-  EXPECT_EQ(object->bytes[127], 'y');
+  EXPECT_EQ(object->bytes[sizeof(Object128) - 1], 'y');
   EXPECT_EQ(cache.Alloc(), object);
   EXPECT_EQ(object->bytes[0], 'x');
   EXPECT_EQ(constructed, 32);

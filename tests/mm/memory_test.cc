@@ -87,9 +87,8 @@ TEST(Memory, ListsItsShrinkersWithNamesIdsAndCounts) {
   ListedCache two(world.memory, "two");
   ASSERT_NE(two.Add(), nullptr);
   std::map<std::string, std::pair<uint32_t, size_t>> seen;
-  world.memory.ForEachShrinker([&](const ShrinkerInfo& info) {
-    seen[std::string(info.name)] = {info.id, info.freeable};
-  });
+  world.memory.ForEachShrinker(
+      [&](const ShrinkerInfo& info) { seen[std::string(info.name)] = {info.id, info.freeable}; });
   EXPECT_EQ(seen.size(), 2u);
   EXPECT_EQ(seen["one"].second, 0u);
   EXPECT_EQ(seen["two"].second, 1u);

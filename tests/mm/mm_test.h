@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstring>
 #include <optional>
+#include <set>
+#include <thread>
 #include <vector>
 
 #include "base/base.h"
@@ -13,17 +15,19 @@
 
 namespace dentree::mm {
 
+// Objects that take 128 and 64 bytes with the red zone that debug builds keep behind them.
 struct Object128 {
-  char bytes[128];
+  char bytes[128 - Cache::kRedZoneBytes];
 };
 struct Object64 {
-  char bytes[64];
+  char bytes[64 - Cache::kRedZoneBytes];
 };
 
 // A Memory and all it needs. Tests that leak on purpose say kReport.
 struct World {
   explicit World(size_t limit = Memory::kNoLimit, OnLeak on_leak = Memory::kDefaultOnLeak)
-      : memory({.limit_bytes = limit, .on_leak = on_leak}, rcu, faults, sync) {}
+      : World(Memory::Options{.limit_bytes = limit, .on_leak = on_leak}) {}
+  explicit World(const Memory::Options& options) : memory(options, rcu, faults, sync) {}
 
   base::RcuDomain rcu;
   base::FaultInjector faults;
@@ -42,9 +46,9 @@ class ListedCache : public Shrinker {
     std::atomic<bool> referenced{false};
     base::RcuHead rcu{};
     ListedCache* owner = nullptr;
-    char payload[80] = {};
+    char payload[80 - Cache::kRedZoneBytes] = {};
   };
-  static_assert(sizeof(Item) == 128);
+  static_assert(sizeof(Item) == sizeof(Object128));
 
   ListedCache(Memory& memory, const char* name, FreeBy free_by = FreeBy::kAtOnce)
       : memory_(memory),

@@ -234,7 +234,7 @@ TEST(CacheRace, ObjectsMayBeFreedByAnotherThreadThanTheirAllocator) {
   });
   for (size_t i = 0; i < 100'000; ++i) {
     Object128* object = cache.Alloc();
-    object->bytes[i % 128] = 1;
+    object->bytes[i % sizeof(Object128)] = 1;
     if (Object128* old = slots[i % kSlots].exchange(object, std::memory_order_acq_rel)) {
       cache.Free(old);
     }

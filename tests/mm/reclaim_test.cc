@@ -8,10 +8,11 @@ constexpr size_t kMiB = 1 << 20;
 // A shrinker that says it has `count` objects and does what the test tells it.
 class FakeShrinker : public Shrinker {
  public:
-  explicit FakeShrinker(size_t count) : count_(count) {}
+  explicit FakeShrinker(size_t objects) : count(objects) {}
 
   std::string_view name() const override { return "fake"; }
-  size_t Count() override { return count_; }
+  size_t Count() override { return count; }
+  bool scaled_by_pressure() const override { return scaled; }
   ScanResult Scan(size_t nr) override {
     ++scans;
     asked += nr;
@@ -24,10 +25,9 @@ class FakeShrinker : public Shrinker {
   size_t asked = 0;
   size_t largest = 0;
   bool stops = false;
+  bool scaled = false;
   uint32_t seeks_ = kDefaultSeeks;
-
- private:
-  const size_t count_;
+  size_t count;
 };
 
 TEST(Reclaim, ACacheAtItsLimitReclaimsBeforeItRefuses) {
@@ -135,6 +135,63 @@ TEST(Reclaim, AskedOfAnEmptyShrinkerDoesNotScan) {
   EXPECT_FALSE(world.memory.Charge(1));
   EXPECT_EQ(shrinker.scans, 0u);
   world.memory.Uncharge(1000);
+}
+
+TEST(Reclaim, AShrinkerThatIsEmptyForgetsWhatWasDeferred) {
+  World world;
+  FakeShrinker some(1000);
+  some.stops = true;
+  const ShrinkerRegistration registration(world.memory, some);
+  ASSERT_TRUE(world.memory.Charge(10));
+  world.memory.Reclaim(10);
+  ASSERT_GT(registration.stats().deferred.load(), 0u);
+  some.count = 0;
+  world.memory.Reclaim(10);
+  EXPECT_GT(registration.stats().deferred.load(), 0u) << "it has some that cannot go now";
+  EXPECT_EQ(registration.stats().empty.Value(), 0u);
+  some.count = Shrinker::kEmpty;
+  world.memory.Reclaim(10);
+  EXPECT_EQ(registration.stats().deferred.load(), 0u);
+  EXPECT_GT(registration.stats().empty.Value(), 0u);
+  world.memory.ForEachShrinker([](const ShrinkerInfo& info) { EXPECT_EQ(info.objects, 0u); });
+  world.memory.Uncharge(10);
+}
+
+TEST(Reclaim, CountsOnAsMuchOfDentriesAsTheCachePressureSays) {
+  World world;
+  FakeShrinker shrinker(1000);
+  shrinker.scaled = true;
+  const ShrinkerRegistration registration(world.memory, shrinker);
+  const auto freeable = [&world] {
+    size_t count = 0;
+    world.memory.ForEachShrinker([&count](const ShrinkerInfo& info) { count = info.freeable; });
+    return count;
+  };
+  EXPECT_EQ(freeable(), 1000u);
+  world.memory.SetCachePressure(50);
+  EXPECT_EQ(freeable(), 500u);
+  world.memory.SetCachePressure(1000);
+  EXPECT_EQ(freeable(), 10'000u);
+  world.memory.SetCachePressureDenom(1000);
+  EXPECT_EQ(freeable(), 1000u);
+  world.memory.SetCachePressure(0);
+  EXPECT_EQ(world.memory.DropCaches().freed_objects, 0u);
+  EXPECT_EQ(shrinker.scans, 0u);
+}
+
+TEST(Reclaim, OneShrinkerMayBeAskedForANumberByItsId) {
+  World world;
+  ListedCache one(world.memory, "one");
+  ListedCache two(world.memory, "two");
+  for (int i = 0; i < 500; ++i) {
+    ASSERT_NE(one.Add(), nullptr);
+    ASSERT_NE(two.Add(), nullptr);
+  }
+  EXPECT_EQ(world.memory.ScanShrinker(two.registration().id(), 300), 300u);
+  EXPECT_EQ(two.registration().stats().requested.Value(), 300u);
+  EXPECT_EQ(two.lru().size(), 200u);
+  EXPECT_EQ(one.lru().size(), 500u);
+  EXPECT_EQ(world.memory.ScanShrinker(7, 300), std::nullopt);
 }
 
 TEST(Reclaim, GivesTheBytesAskedForAndLittleMore) {
