@@ -12,6 +12,7 @@ class EventEnable final : public ValueControl {
   constexpr EventEnable() = default;
   Result<std::string> Show(kernfs::OpenFile& file) const override;
   Status Store(kernfs::OpenFile& file, std::string_view command) const override;
+  bool must_not_fail() const override { return true; }  // to be turned off
 };
 
 class EventFilter final : public ValueControl {
@@ -60,6 +61,7 @@ class SystemEnable final : public ValueControl {
   constexpr SystemEnable() = default;
   Result<std::string> Show(kernfs::OpenFile& file) const override;
   Status Store(kernfs::OpenFile& file, std::string_view command) const override;
+  bool must_not_fail() const override { return true; }  // to be turned off
 };
 
 class SystemFilter final : public ValueControl {
@@ -76,6 +78,7 @@ class TopEnable final : public ValueControl {
   constexpr TopEnable() = default;
   Result<std::string> Show(kernfs::OpenFile& file) const override;
   Status Store(kernfs::OpenFile& file, std::string_view command) const override;
+  bool must_not_fail() const override { return true; }  // to be turned off
 };
 
 class HeaderPage final : public ValueControl {

@@ -25,6 +25,18 @@ namespace {
 constexpr vfs::PollEvents kReady = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 constexpr vfs::PollEvents kReadyAndChanged = kReady | POLLERR | POLLPRI;
 
+// The reserve of memory, for files that ask for it.
+class OnReserve {
+ public:
+  OnReserve(Root& root, Transient& t) {
+    if (t.file_ops().must_not_fail()) [[unlikely]]
+      scope_.emplace(root.vfs().memory());
+  }
+
+ private:
+  std::optional<mm::ReserveScope> scope_;
+};
+
 }  // namespace
 
 // --- OpenFile ---
@@ -107,6 +119,7 @@ void OpenFiles::Put(OpenFile* file) {
 vfs::Status FileOps::Open(vfs::File& file) const {
   Root& root = Lookups::RootOf(file.inode());
   Transient& t = Lookups::Of(file.inode());
+  const OnReserve reserve(root, t);
   const ActiveRef active(t);
   if (!active.ok()) return Err(Errno::kNoDev);
   OpenFile* const open = root.kernfs().caches().open_files.New(root, t, file);
@@ -139,6 +152,7 @@ void FileOps::Release(vfs::File& file) const {
 namespace {
 
 Result<size_t> ReadLocked(OpenFile& open, Transient& t, std::span<std::byte> out, uint64_t pos) {
+  const OnReserve reserve(open.root(), t);
   const ActiveRef active(t);
   if (!active.ok()) return Err(Errno::kNoDev);
   open.root().kernfs().stats().Add<&KernfsStats::reads>();
@@ -149,6 +163,7 @@ Result<size_t> ReadLocked(OpenFile& open, Transient& t, std::span<std::byte> out
 
 Result<size_t> WriteLocked(OpenFile& open, Transient& t, std::span<const std::byte> in,
                            uint64_t pos) {
+  const OnReserve reserve(open.root(), t);
   const ActiveRef active(t);
   if (!active.ok()) return Err(Errno::kNoDev);
   const size_t atomic = t.file_ops().AtomicWriteBytes();

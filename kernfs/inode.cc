@@ -292,6 +292,10 @@ Result<const vfs::FileOps*> InodeOps::OpenOps(vfs::Inode& inode) const {
   return Err(Errno::kNxIo);
 }
 
+bool InodeOps::MustNotFail(const vfs::Inode& inode) const {
+  return vfs::IsRegular(inode.mode()) && Lookups::Of(inode).file_ops().must_not_fail();
+}
+
 // --- SyscallOps ---
 
 Result<NodeRef> SyscallOps::Mkdir(Node&, std::string_view, Mode) { return Err(Errno::kPerm); }

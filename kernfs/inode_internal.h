@@ -21,6 +21,7 @@ class InodeOps final : public vfs::InodeOps {
   std::optional<vfs::Stat> AttrsRcu(const vfs::Inode& inode) const override;
   vfs::Validity RevalidateRcu(const vfs::Inode& child) const override;
   vfs::Result<const vfs::FileOps*> OpenOps(vfs::Inode& inode) const override;
+  bool MustNotFail(const vfs::Inode& inode) const override;
 };
 
 inline constexpr InodeOps kInodeOps{};

@@ -146,6 +146,9 @@ class NodeOps {
   // is taken in part) or, with a limit of its own, AtomicWriteBytes (a longer one is kTooBig).
   virtual Result<size_t> Write(OpenFile& file, std::string_view in, uint64_t pos) const;  // kInval
   virtual size_t AtomicWriteBytes() const { return 0; }
+  // Whether opening, reading and writing the file use the reserve of memory where they must, because
+  // it is a way out of a shortage: a switch to turn off, a report to read. Constant.
+  virtual bool must_not_fail() const { return false; }
 
   // Default: bytes with the end at 0; kData and kHole kNxIo.
   virtual Result<uint64_t> Seek(OpenFile& file, int64_t offset, vfs::Whence whence) const;

@@ -232,6 +232,10 @@ class Memory {
   // The report of the last refusal that made one; empty if there was none.
   std::string LastReport() const;
 
+  // Null: nobody any more.
+  void SetShrinkerWatch(ShrinkerWatch* watch) {
+    shrinker_watch_.store(watch, std::memory_order_release);
+  }
   // The shrinker with this id looks at up to `nr` objects now, whatever the budget says. Returns
   // those freed; nothing: there is no such shrinker.
   std::optional<size_t> ScanShrinker(uint32_t id, size_t nr);
@@ -323,6 +327,7 @@ class Memory {
   uint32_t next_shrinker_id_ DT_GUARDED_BY(registry_mu_) = 0;
   std::vector<Leak> leaks_ DT_GUARDED_BY(registry_mu_);
 
+  std::atomic<ShrinkerWatch*> shrinker_watch_{nullptr};
   std::atomic<int64_t> next_report_ns_{0};  // steady clock
   mutable base::Mutex<base::LockRank::kNotify> report_mu_;
   size_t last_report_bytes_ DT_GUARDED_BY(report_mu_) = 0;

@@ -104,7 +104,11 @@ ShrinkerRegistration::ShrinkerRegistration(Memory& memory, Shrinker& shrinker)
   memory_.Register(*this);
 }
 
-ShrinkerRegistration::~ShrinkerRegistration() { memory_.Unregister(*this); }
+ShrinkerRegistration::~ShrinkerRegistration() {
+  memory_.Unregister(*this);
+  ShrinkerWatch* const watch = memory_.shrinker_watch_.load(std::memory_order_acquire);
+  if (watch != nullptr) watch->ShrinkerGone(id_);
+}
 
 size_t ShrinkerRegistration::Share(int priority, size_t freeable) const {
   const size_t seeks = shrinker_.seeks();

@@ -123,6 +123,19 @@ struct ShrinkerInfo {
   const ShrinkerStats& stats;
 };
 
+// Hears of shrinkers that went: who shows them in a tree (os/debug.cc).
+//
+// Thread safety: any thread. Lifetime: from Memory::SetShrinkerWatch to its end, between which no
+// shrinker goes.
+class ShrinkerWatch {
+ public:
+  // No lock of mm's is held; the id is never used again.
+  virtual void ShrinkerGone(uint32_t id) = 0;
+
+ protected:
+  ~ShrinkerWatch() = default;
+};
+
 // Keeps a shrinker known to a Memory, with its statistics.
 //
 // A member of its own and not part of Shrinker, because a base class would unregister after the

@@ -12,6 +12,10 @@ namespace {
 
 vfs::Vfs::Options VfsOptions(const Options& options) {
   return {.memory_limit = options.memory_limit,
+          .memory_reserve = options.memory_reserve,
+          .memory_low = options.memory_low,
+          .memory_high = options.memory_high,
+          .memory_profile = options.memory_profile,
           .negative_limit = options.negative_limit,
           .clock = options.clock,
           .hash_seed = options.hash_seed};
@@ -72,6 +76,7 @@ Status Os::MakeTypes(const Options& options) {
   RegisterTree("proc", kProcMagic, system_->proc);
   system_->sys = TRY(os::MakeTree(kernfs, kSysDir, system_.get()));
   RegisterTree("sysfs", kSysMagic, system_->sys);
+  vfs_->memory().SetShrinkerWatch(system_.get());
   registry_ = std::make_unique<trace::Registry>(
       trace::Registry::Options{.rcu = vfs_->rcu(),
                                .faults = vfs_->faults(),
@@ -109,7 +114,9 @@ Status Os::MountHost(vfs::Task& task, const Options& options) {
 
 // What is cached goes first, while everything it may ask is still there.
 Os::~Os() {
+  vfs_->memory().StopBackground();
   vfs_->Shutdown();
+  vfs_->memory().SetShrinkerWatch(nullptr);
   if (system_->proc != nullptr) system_->proc->Remove(system_->proc->top());
   if (system_->sys != nullptr) system_->sys->Remove(system_->sys->top());
   system_->proc = system_->sys = nullptr;

@@ -9,8 +9,11 @@
 // The tree:
 //     /                    ramfs, with /home /mnt /root /run and /tmp (1777)
 //     /proc                mounts, filesystems, locks, meminfo, slabinfo, uptime, version,
-//                          self/, self/mounts, self/mountinfo,
-//                          sys/vm/drop_caches, sys/fs/dentry-state
+//                          self/, self/mounts, self/mountinfo; of memory (docs/memory.md):
+//                          allocinfo, memory_report, sys/vm/drop_caches, sys/vm/mem_profiling,
+//                          sys/vm/vfs_cache_pressure, sys/vm/vfs_cache_pressure_denom,
+//                          sys/fs/dentry-state, sys/fs/inode-nr, sys/fs/inode-state
+//     /sys/kernel/debug    shrinker/NAME-ID/count, shrinker/NAME-ID/scan
 //     /sys                 what is mounted on: kernel/stats, kernel/tracing
 //     /sys/kernel/stats    statsfs: the counters of every room (docs/statsfs.md)
 //     /sys/kernel/tracing  tracefs
@@ -50,8 +53,12 @@ struct Options {
   // Texts of event catalogues (docs/event-catalogues.md), loaded in this order. One with an error
   // in it is kInval; who wants to know which boots without and calls trace::LoadCatalogue.
   std::vector<std::string_view> catalogues = {};
-  eventfs::Extras extras = eventfs::Extras::kNone;  // files that events have besides
-  size_t memory_limit = SIZE_MAX;                   // bytes, all caches together
+  eventfs::Extras extras = eventfs::Extras::kNone;     // files that events have besides
+  size_t memory_limit = SIZE_MAX;                      // bytes, all caches together
+  size_t memory_reserve = vfs::kDefaultMemoryReserve;  // of these; docs/memory.md
+  size_t memory_low = 0;   // bytes free below which a thread reclaims; 0: there is none
+  size_t memory_high = 0;  // and up to which
+  bool memory_profile = mm::Memory::kDefaultProfile;  // /proc/allocinfo
   size_t negative_limit = vfs::kDefaultNegativeLimit;
   base::Clock* clock = nullptr;  // null: the real one; outlives the Os
   uint64_t hash_seed = 0;        // 0: random

@@ -1,43 +1,17 @@
 // /proc: what a shell user looks for there, and what the tests measure memory with.
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "base/string_util.h"
 #include "os/system_internal.h"
 
 namespace dentree::os {
 
-using base::Err;
 using kernfs::File;
 using kernfs::OpenFile;
 
 namespace {
-
-// A file that is two functions:
-//     std::string Show(const OpenFile&)   or nullptr: cannot be read
-//     Status Store(const OpenFile&, std::string_view command)   or nullptr: cannot be written
-template <auto kShow, auto kStore = nullptr>
-class SystemFile final : public kernfs::TextOps {
- public:
-  constexpr SystemFile() = default;
-  Result<std::string> Show(OpenFile& file) const override {
-    if constexpr (std::is_null_pointer_v<decltype(kShow)>) {
-      return kernfs::TextOps::Show(file);
-    } else {
-      return kShow(file);
-    }
-  }
-  Status Store(OpenFile& file, std::string_view command) const override {
-    if constexpr (std::is_null_pointer_v<decltype(kStore)>) {
-      return kernfs::TextOps::Store(file, command);
-    } else {
-      return kStore(file, command);
-    }
-  }
-};
 
 // --- What is mounted, and what could be ---
 
@@ -117,28 +91,6 @@ std::string ShowLocks(const OpenFile& file) {
 std::string ShowMeminfo(const OpenFile& file) { return file.root().vfs().memory().MemInfoText(); }
 std::string ShowSlabinfo(const OpenFile& file) { return file.root().vfs().memory().SlabInfoText(); }
 
-// Linux's six numbers: dentries, of these unused, two that have no meaning any more, negatives, and
-// one that has none yet.
-std::string ShowDentryState(const OpenFile& file) {
-  constexpr int kAgeLimit = 45;
-  vfs::Vfs& vfs = file.root().vfs();
-  const size_t negatives = vfs.negatives().size();
-  size_t unused = negatives;
-  vfs.memory().ForEachShrinker([&unused](const mm::ShrinkerInfo& shrinker) {
-    if (shrinker.name.starts_with("dentry")) unused += shrinker.freeable;
-  });
-  return absl::StrFormat("%d\t%d\t%d\t0\t%d\t0\n", vfs.dcache().live() + negatives, unused,
-                         kAgeLimit, negatives);
-}
-
-// 1: pages, of which there is no cache; 2: dentries and inodes; 3: both.
-Status StoreDropCaches(const OpenFile& file, std::string_view command) {
-  const uint64_t what = TRY(base::ParseControlU64(command));
-  if (what < 1 || what > 3) return Err(Errno::kInval);
-  if (what != 1) file.root().vfs().DropCaches();
-  return {};
-}
-
 // --- The system ---
 
 // Seconds since booting, and those that a processor had nothing to do: nobody counts them.
@@ -162,11 +114,11 @@ constexpr MountsLink kMountsLink;
 
 constexpr SystemFile<&ShowMounts> kMounts;
 constexpr SystemFile<&ShowMountInfo> kMountInfo;
-constexpr SystemFile<nullptr, &StoreDropCaches> kDropCaches;
-constexpr SystemFile<&ShowDentryState> kDentryState;
 constexpr SystemFile<&ShowFilesystems> kFilesystems;
 constexpr SystemFile<&ShowLocks> kLocks;
 constexpr SystemFile<&ShowMeminfo> kMeminfo;
+constexpr SystemFile<&ShowAllocInfo> kAllocInfo;
+constexpr SystemFile<&ShowMemoryReport, nullptr, MustNotFail::kYes> kMemoryReport;
 constexpr SystemFile<&ShowSlabinfo> kSlabinfo;
 constexpr SystemFile<&ShowUptime> kUptime;
 constexpr SystemFile<&ShowVersion> kVersion;
@@ -177,19 +129,14 @@ constexpr auto kSelfTable =
     kernfs::MakeTable(File("mountinfo", 0444, kMountInfo), File("mounts", 0444, kMounts));
 constexpr kernfs::DirType kSelfType{.table = kSelfTable};
 
-constexpr auto kVmTable = kernfs::MakeTable(File("drop_caches", 0200, kDropCaches));
-constexpr kernfs::DirType kVmType{.table = kVmTable};
-
-constexpr auto kFsTable = kernfs::MakeTable(File("dentry-state", 0444, kDentryState));
-constexpr kernfs::DirType kFsType{.table = kFsTable};
-
-constexpr auto kSysctlTable = kernfs::MakeTable(kernfs::Subdir("fs", 0555, kFsType, kFsDir),
-                                                kernfs::Subdir("vm", 0555, kVmType, kVmDir));
+constexpr auto kSysctlTable = kernfs::MakeTable(kernfs::Subdir("fs", 0555, kFsSysctlDir, kFsDir),
+                                                kernfs::Subdir("vm", 0555, kVmSysctlDir, kVmDir));
 constexpr kernfs::DirType kSysctlType{.table = kSysctlTable};
 
 constexpr auto kProcTable = kernfs::MakeTable(
+    File("allocinfo", 0400, kAllocInfo),                                                   //
     File("filesystems", 0444, kFilesystems), File("locks", 0444, kLocks),                  //
-    File("meminfo", 0444, kMeminfo),                                                       //
+    File("meminfo", 0444, kMeminfo), File("memory_report", 0444, kMemoryReport),           //
     kernfs::Link("mounts", kMountsLink),                                                   //
     kernfs::Subdir("self", 0555, kSelfType, kSelfDir), File("slabinfo", 0400, kSlabinfo),  //
     kernfs::Subdir("sys", 0555, kSysctlType, kSysctlDir), File("uptime", 0444, kUptime),   //

@@ -6,12 +6,13 @@ namespace dentree::os {
 
 namespace {
 
-enum Object : kernfs::ObjectId { kKernelDir = 1, kTracingPlace, kStatsPlace };
+enum Object : kernfs::ObjectId { kKernelDir = 1, kTracingPlace, kStatsPlace, kDebugPlace };
 
 constexpr kernfs::DirType kPlaceType{};
 
 constexpr auto kKernelTable =
-    kernfs::MakeTable(kernfs::Subdir("stats", 0755, kPlaceType, kStatsPlace),
+    kernfs::MakeTable(kernfs::Subdir("debug", 0700, kDebugDir, kDebugPlace),
+                      kernfs::Subdir("stats", 0755, kPlaceType, kStatsPlace),
                       kernfs::Subdir("tracing", 0755, kPlaceType, kTracingPlace));
 constexpr kernfs::DirType kKernelType{.table = kKernelTable};
 

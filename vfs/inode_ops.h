@@ -141,6 +141,10 @@ class InodeOps {
   // FileOps::Open.
   virtual Result<const FileOps*> OpenOps(Inode& inode) const;
 
+  // Whether the object is a way out of a shortage of memory: it is then opened on the reserve, and
+  // its operations use that themselves (mm::ReserveScope).
+  virtual bool MustNotFail(const Inode&) const { return false; }
+
  protected:
   constexpr InodeOps() = default;
   constexpr ~InodeOps() = default;

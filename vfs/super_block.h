@@ -160,11 +160,13 @@ class SuperBlock {
   std::atomic<int64_t> epoch_began_ns_;            // of the two lists; monotonic
 
   // The two lists, as memory reclaim sees them.
+  static size_t OrEmpty(size_t objects) { return objects == 0 ? mm::Shrinker::kEmpty : objects; }
   class DentryShrinker final : public mm::Shrinker {
    public:
     explicit DentryShrinker(SuperBlock& sb);
     std::string_view name() const override { return name_; }
-    size_t Count() override { return sb_.dentry_lru_.size(); }
+    size_t Count() override { return OrEmpty(sb_.dentry_lru_.size()); }
+    bool scaled_by_pressure() const override { return true; }
     mm::ScanResult Scan(size_t nr) override;
 
    private:
@@ -175,7 +177,8 @@ class SuperBlock {
    public:
     explicit InodeShrinker(SuperBlock& sb);
     std::string_view name() const override { return name_; }
-    size_t Count() override { return sb_.inode_lru_.size(); }
+    size_t Count() override { return OrEmpty(sb_.inode_lru_.size()); }
+    bool scaled_by_pressure() const override { return true; }
     mm::ScanResult Scan(size_t nr) override;
 
    private:

@@ -426,6 +426,7 @@ Status Task::Mknod(std::string_view path, Mode mode, DevId rdev, int dir) {
 }
 
 Status Task::Rmdir(std::string_view path, int dir) {
+  const mm::ReserveScope reserve(vfs_.memory());
   return RetryStale([&]() -> Status {
     const Parent parent = TRY(ParentAt(dir, path));
     switch (parent.kind) {
@@ -443,6 +444,7 @@ Status Task::Rmdir(std::string_view path, int dir) {
 }
 
 Status Task::Unlink(std::string_view path, int dir) {
+  const mm::ReserveScope reserve(vfs_.memory());
   return RetryStale([&]() -> Status {
     const Parent parent = TRY(ParentAt(dir, path));
     if (parent.kind != Parent::Last::kNormal) return Err(Errno::kIsDir);

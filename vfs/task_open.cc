@@ -90,14 +90,30 @@ Result<int> Task::OpenWalking(int dir, std::string_view path, OpenFlags flags, M
     if (!place) return Err(place.error());
     return vfs_.ops().Open(*std::move(place), flags, creds_);
   };
-  if (!(static_cast<uint64_t>(flags) & kChanges)) {
-    if (fds_.full()) return Err(Errno::kMFile);
-    FileRef file = TRY(RetryStale(open_once));
-    return fds_.Install(std::move(file));
+  const bool changes = static_cast<uint64_t>(flags) & kChanges;
+  if (!changes && fds_.full()) return Err(Errno::kMFile);
+  std::optional<FdTable::Room> room;
+  if (changes) {
+    FdTable::Room reserved = TRY(fds_.Reserve());
+    room.emplace(std::move(reserved));
   }
-  FdTable::Room room = TRY(fds_.Reserve());
-  FileRef file = TRY(RetryStale(open_once));
-  return fds_.Install(std::move(file), std::move(room));
+  // What the walk leaves is reclaimable, so that anybody's may borrow from the reserve; an open
+  // file only where it must not fail.
+  const auto open_on_reserve = [&]() -> Result<FileRef> {
+    const mm::ReserveScope reserve(vfs_.memory());
+    const unsigned how = walk | (flags & O_NOFOLLOW ? 0 : unsigned{kWalkFollow});
+    Path place = TRY(ResolveAt(dir, path, how));
+    if (!place.inode().ops().MustNotFail(place.inode())) return Err(Errno::kNoMem);
+    return vfs_.ops().Open(std::move(place), flags & ~O_CREAT, creds_);
+  };
+  Result<FileRef> file = RetryStale(open_once);
+  constexpr uint64_t kOther = O_EXCL | O_DIRECTORY | O_PATH | kTmpfileBit;
+  if (!file && file.error() == Errno::kNoMem && !(static_cast<uint64_t>(flags) & kOther)) {
+    if (Result<FileRef> again = RetryStale(open_on_reserve)) file = std::move(again);
+  }
+  if (!file) return Err(file.error());
+  if (!room) return fds_.Install(*std::move(file));
+  return fds_.Install(*std::move(file), *std::move(room));
 }
 
 // open with O_CREAT: the last component may be missing, or a symlink to what is missing.

@@ -14,12 +14,22 @@ base::HashKey MakeHashKey(uint64_t seed) {
   return base::HashKey{{base::Mix64(seed), base::Mix64(seed + 1)}};
 }
 
+mm::Memory::Options MemoryOptions(const Vfs::Options& options) {
+  return {.limit_bytes = options.memory_limit,
+          .reserve_bytes = options.memory_reserve,
+          .low_watermark_bytes = options.memory_low,
+          .high_watermark_bytes = options.memory_high,
+          .profile = options.memory_profile};
+}
+
 }  // namespace
 
 Vfs::Vfs(const Options& options)
     : clock_(options.clock != nullptr ? options.clock : &real_clock_),
       hash_key_(MakeHashKey(options.hash_seed)),
-      memory_({.limit_bytes = options.memory_limit}, rcu_, faults_, sync_points_),
+      memory_(MemoryOptions(options), rcu_, faults_, sync_points_),
+      rcu_shrinker_(rcu_),
+      rcu_registration_(memory_, rcu_shrinker_),
       icache_(memory_, rcu_),
       dcache_(*this, memory_, rcu_),
       negatives_(dcache_, memory_, rcu_, options.negative_limit),
@@ -36,6 +46,7 @@ std::unique_ptr<Vfs> Vfs::Create(const Options& options) {
 }
 
 Vfs::~Vfs() {
+  memory_.StopBackground();
   Shutdown();
 #ifndef NDEBUG
   const std::string leaks = LeakReport();

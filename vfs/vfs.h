@@ -42,6 +42,9 @@
 namespace dentree::vfs {
 
 inline constexpr size_t kDefaultMaxFiles = size_t{1} << 20;
+// Of a memory limit (and at most an eighth of it): what a walk to a control file, its open file and
+// their slabs take, several times.
+inline constexpr size_t kDefaultMemoryReserve = size_t{128} << 10;
 
 struct FileStats {
   base::ShardedGauge open;
@@ -55,10 +58,16 @@ inline constexpr auto kFileFields = base::Fields(
 class Vfs {
  public:
   struct Options {
-    size_t memory_limit = SIZE_MAX;                 // bytes, all caches together
-    size_t negative_limit = kDefaultNegativeLimit;  // entries
-    size_t lock_limit = kDefaultLockLimit;          // advisory locks
-    size_t mount_limit = kDefaultMountLimit;        // mounts in one namespace
+    size_t memory_limit = SIZE_MAX;  // bytes, all caches together
+    size_t memory_reserve =
+        kDefaultMemoryReserve;  // bytes of it that only what must not fail takes
+    // Bytes free below which a thread reclaims, and up to which; 0: no such thread.
+    size_t memory_low = 0;
+    size_t memory_high = 0;
+    bool memory_profile = mm::Memory::kDefaultProfile;  // /proc/allocinfo
+    size_t negative_limit = kDefaultNegativeLimit;      // entries
+    size_t lock_limit = kDefaultLockLimit;              // advisory locks
+    size_t mount_limit = kDefaultMountLimit;            // mounts in one namespace
     size_t namespace_limit = kDefaultNamespaceLimit;
     NotifyLimits notify = {};
     size_t max_files = kDefaultMaxFiles;  // open files; kNFile beyond, but for CAP_SYS_ADMIN
@@ -130,6 +139,8 @@ class Vfs {
   base::SyncPoints sync_points_;
   base::RcuDomain rcu_;
   mm::Memory memory_;
+  mm::RcuShrinker rcu_shrinker_;
+  mm::ShrinkerRegistration rcu_registration_;
   Icache icache_;
   Dcache dcache_;
   NegativeLru negatives_;
