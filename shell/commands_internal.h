@@ -37,6 +37,7 @@ extern const Command kInotifyCommand;     // commands_notify.cc
 extern const Command kLnCommand;          // commands_files.cc
 extern const Command kLsattrCommand;      // commands_xattr.cc
 extern const Command kLsCommand;          // commands_list.cc
+extern const Command kMemoryCommand;      // commands_memory.cc
 extern const Command kMkdirCommand;       // commands_files.cc
 extern const Command kMkfifoCommand;      // commands_space.cc
 extern const Command kMknodCommand;       // commands_space.cc
