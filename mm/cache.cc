@@ -308,6 +308,8 @@ void Cache::Free(void* object) {
   FreeSlow(object);
 }
 
+void Cache::FreeObject(void* object) { SlabOf(object).cache->Free(object); }
+
 // Without room in a magazine: the older half of it goes back to the slabs, or else the object does.
 void Cache::FreeSlow(void* object) {
   std::array<void*, Magazine::kCapacity / 2> older;

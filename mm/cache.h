@@ -135,6 +135,8 @@ class Cache {
   // fault point "mm:<name>" refuses.
   [[nodiscard]] void* Alloc(Site site = std::source_location::current());
   void Free(void* object);
+  // Frees an object of whatever cache it is.
+  static void FreeObject(void* object);
 
   std::string_view name() const { return name_; }
   CacheFlags flags() const { return flags_; }

@@ -106,7 +106,7 @@ void Dentry::Put(Dentry* dentry) {
 uint64_t Dcache::HashOfEntry(SlotTable::Entry entry) {
   if (IsNegative(entry)) {
     const Negative& negative = NegativeOf(entry);
-    return HashOf(negative.parent.load(std::memory_order_relaxed), negative.key());
+    return HashOf(negative.dir->dentry, negative.key());
   }
   const auto& dentry = *reinterpret_cast<const Dentry*>(entry);
   return HashOf(dentry.parent_.load(std::memory_order_relaxed), dentry.key());
@@ -144,7 +144,8 @@ Dcache::Answer Dcache::Lookup(const Dentry& dir, const Name& name) {
       break;
     case Found::kNegative:
       stats_.Add<&DcacheStats::negative_hits>();
-      return {Found::kNegative, nullptr, found.asked_ms};
+      vfs_.negatives().NoteHit(*found.negative);
+      return {Found::kNegative, nullptr, found.negative->asked_ms};
     case Found::kMiss:
       break;
   }
@@ -192,6 +193,7 @@ void Dcache::SetName(Dentry& dentry, const Name& name, ExternalName* external) {
 }
 
 Result<Dcache::New> Dcache::Alloc(Dentry& dir, const Name& name) {
+  vfs_.negatives().Work();
   TRY(table_.Reserve());
   Dentry* const dentry = cache_.Alloc();
   Result<ExternalName*> external = base::Err(Errno::kNoMem);
@@ -278,18 +280,15 @@ DentryRef Dcache::AddUnnamed(New fresh, InodeRef inode) {
   return DentryRef::Adopt(&dentry);
 }
 
-void Dcache::AddNegative(const Dentry& dir, const Name& name, int64_t asked_ns) {
-  vfs_.negatives().Insert(dir, Sample(dir), name, MonotonicMs(asked_ns));
+void Dcache::AddNegative(Dentry& dir, const Name& name, int64_t asked_ns, NegativeReason reason) {
+  if (dir.sb().Has(kSbAuthoritative)) return;
+  const bool made = vfs_.negatives().Insert(dir, Sample(dir), name, MonotonicMs(asked_ns), reason);
+  if (!made || (dir.flags() & kDentryNegatives)) return;
+  dir.flags_.fetch_or(kDentryNegatives, std::memory_order_relaxed);
 }
 
 void Dcache::ForgetNegative(const Dentry& dir, const Name& name) {
-  const base::RcuReadGuard guard(rcu_);
-  const uint64_t hash = HashOf(&dir, name.key());
-  const uint32_t dir_seq = Sample(dir);
-  const SlotTable::Entry entry = table_.Find(hash, [&](SlotTable::Entry candidate) {
-    return IsNegative(candidate) && NegativeOf(candidate).Matches(dir, dir_seq, name);
-  });
-  if (entry != 0) table_.Remove(hash, entry);
+  vfs_.negatives().Forget(dir, name);
 }
 
 // --- lists of children and of aliases ------------------------------------------------------------
@@ -411,6 +410,7 @@ void Dcache::UnhashLocked(Dentry& dentry) {
 // The same of one that is in the table, and takes `dropped` of its flags away. Returns what it had.
 uint32_t Dcache::UnhashLocked(Dentry& dentry, uint32_t dropped) {
   table_.Remove(HashOf(dentry.parent(), dentry.key()), EntryOf(dentry));
+  if (dentry.flags() & kDentryNegatives) vfs_.negatives().DirGone(dentry);
   base::SeqWrite change(dentry.seq_);
   uint32_t flags = dentry.flags_.load(std::memory_order_relaxed);
   while (!dentry.flags_.compare_exchange_weak(flags, (flags & ~dropped) | kDentryUnhashed,
@@ -433,6 +433,7 @@ void Dcache::MarkDeadLocked(Dentry& dentry) {
 // Frees what is dead; no locks held. Returns the parent, whose reference is now the caller's.
 Dentry* Dcache::Dispose(Dentry* dead) {
   Inode* const inode = dead->inode_.load(std::memory_order_relaxed);
+  if (dead->flags() & kDentryNegatives) vfs_.negatives().DirGone(*dead);
   Dentry* const parent = dead->is_root() ? nullptr : dead->parent();
   if (inode != nullptr) RemoveAlias(*inode, *dead);
   ExternalName* const external = ExternalOf(*dead);
@@ -659,6 +660,7 @@ class Dcache::MoveLocks {
 ExternalName* Dcache::RenameLocked(Dentry& dentry, Dentry& new_dir, const Name& name,
                                    ExternalName* external) {
   ExternalName* const old = ExternalOf(dentry);
+  if (dentry.flags() & kDentryNegatives) vfs_.negatives().DirGone(dentry);
   {
     base::SeqWrite change(dentry.seq_);
     SetName(dentry, name, external);

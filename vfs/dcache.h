@@ -70,7 +70,7 @@ class Dcache {
     enum Kind : uint8_t { kMiss, kPositive, kNegative } kind = kMiss;
     Dentry* dentry = nullptr;
     uint32_t seq = 0;
-    uint32_t asked_ms = 0;  // kNegative
+    Negative* negative = nullptr;  // kNegative
   };
   // REQUIRES: RCU section; `dir_seq` sampled from dir.
   Found LookupRcu(const Dentry& dir, uint32_t dir_seq, const Name& name);
@@ -146,8 +146,9 @@ class Dcache {
   // The same for what has no name: it stays unhashed and on no list, and ends with its last
   // reference.
   DentryRef AddUnnamed(New dentry, InodeRef inode);
-  // Remembers that `name` was not in `dir` at `asked_ns` (monotonic); a cache: may forget at once.
-  void AddNegative(const Dentry& dir, const Name& name, int64_t asked_ns);
+  // Remembers that `name` was not in `dir` at `asked_ns` (monotonic; 0: nobody will ask when); a
+  // cache: may forget at once. Does nothing where the file system knows from memory.
+  void AddNegative(Dentry& dir, const Name& name, int64_t asked_ns, NegativeReason reason);
   // The name has come to exist, or may have.
   void ForgetNegative(const Dentry& dir, const Name& name);
 
@@ -224,7 +225,7 @@ class Dcache {
 
  private:
   friend class Dentry;
-  friend class NegativeLru;
+  friend class NegativeCache;
 
   static constexpr size_t kAliasStripes = 16;
   static constexpr SlotTable::Entry kNegativeBit = 1;
@@ -333,9 +334,8 @@ inline Dcache::Found Dcache::LookupRcu(const Dentry& dir, uint32_t dir_seq, cons
     if (IsNegative(entry)) [[unlikely]] {
       Negative& negative = NegativeOf(entry);
       if (!negative.Matches(dir, dir_seq, name)) return false;
-      negative.Touch();
       found.kind = Found::kNegative;
-      found.asked_ms = negative.asked_ms.load(std::memory_order_relaxed);
+      found.negative = &negative;
       return true;
     }
     auto& dentry = *reinterpret_cast<Dentry*>(entry);

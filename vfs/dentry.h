@@ -67,6 +67,7 @@ enum DentryFlags : uint32_t {
   kDentryNoCache = 1 << 9,      // dies with its last reference
   kDentryPermission = 1 << 10,  // its inode has kHasPermission
   kDentrySymlink = 1 << 11,     // what the type says, as a bit
+  kDentryNegatives = 1 << 12,   // a directory of which NegativeCache knows something
 };
 
 class alignas(64) Dentry {

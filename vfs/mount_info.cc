@@ -33,7 +33,7 @@ MountInfo MountTree::Describe(const Mount& mount, std::string target) const {
   // /proc/mounts has both in one: read-only by either, the super block's, the mount's, the file
   // system's.
   const std::string supers = ShowSuperFlags(mount.sb().flags());
-  const std::string own = mount.sb().ShowOptions();
+  const std::string own = mount.sb().NegativeOptionsText() + mount.sb().ShowOptions();
   info.super_options = supers + own;
   info.options =
       (mount.read_only() ? "ro" : "rw") + supers.substr(2) + info.mount_options.substr(2) + own;

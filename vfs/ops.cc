@@ -146,10 +146,14 @@ Status Ops::Unlink(const Path& dir, std::string_view name, const Creds& creds,
   SYNC_POINT(vfs_.sync_points(), "ops:unlink:done");
   vfs_.dcache().Delete(*victim);
   vfs_.notify().OnDelete(dir.inode(), *victim, name);
-  if (!dir.inode().sb().Has(kSbAuthoritative)) {
-    vfs_.dcache().AddNegative(*dir.dentry, hashed, vfs_.clock().MonotonicNs());
-  }
+  RememberRemoved(dir, hashed, NegativeReason::kUnlink);
   return {};
+}
+
+// The name that was removed is known not to be, where the file system would have to be asked.
+void Ops::RememberRemoved(const Path& dir, const Name& name, NegativeReason reason) {
+  if (dir.inode().sb().Has(kSbAuthoritative)) return;
+  vfs_.dcache().AddNegative(*dir.dentry, name, vfs_.clock().MonotonicNs(), reason);
 }
 
 Status Ops::CheckVictim(const Path& dir, std::string_view name, const Creds& creds) {
@@ -177,9 +181,7 @@ Status Ops::Rmdir(const Path& dir, std::string_view name, const Creds& creds,
     Inode::Update(victim->inode()).SetFlag(kInodeDead);
     vfs_.dcache().Delete(*victim);
     vfs_.notify().OnDelete(dir.inode(), *victim, name);
-    if (!dir.inode().sb().Has(kSbAuthoritative)) {
-      vfs_.dcache().AddNegative(*dir.dentry, hashed, vfs_.clock().MonotonicNs());
-    }
+    RememberRemoved(dir, hashed, NegativeReason::kRmdir);
   }
   // What was cached below, and mounted there, goes with it. Nothing new comes to a dead directory.
   const bool bare = !(victim->flags() & kDentryMounted) && !vfs_.dcache().HasChildren(*victim);

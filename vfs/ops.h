@@ -111,6 +111,7 @@ class Ops {
 
  private:
   Status CheckName(const Path& dir, std::string_view name, const Creds& creds);
+  void RememberRemoved(const Path& dir, const Name& name, NegativeReason reason);
   Status CheckVictim(const Path& dir, std::string_view name, const Creds& creds);
   Status MayTakeName(const Path& dir, const Name& name, const Creds& creds);
   static CreateArgs OwnedBy(const Path& dir, Mode mode, const Creds& creds);

@@ -24,13 +24,15 @@ Status Ops::Mount(const MountCaller& caller, const Path& at, std::string_view ty
   if (type.data() == nullptr) return Err(Errno::kInval);
   FileSystemType* const fs = vfs_.FindType(type);
   if (fs == nullptr) return Err(Errno::kNoDev);
-  const MountData split = SplitMountData(data);
+  MountData split = SplitMountData(data);
+  const NegativeOptions negatives = TRY(NegativeOptions::TakeFrom(split.rest));
   const bool asked = split.clear & kSbReadOnly;
   if (fs->read_only_unless_asked() && !asked) ms |= MS_RDONLY;
   const std::unique_ptr<MountContext> context = fs->NewContext();
   TRY(context->ParseAll(split.rest));
   SuperRef sb = TRY(context->GetTree(vfs_));
   if (!sb->mounted()) {
+    TRY(sb->SetNegativeOptions(negatives));
     const uint32_t flags = (SuperFlagsOf(ms) & ~split.clear) | split.set;
     for (const SuperFlags flag : {kSbReadOnly, kSbSync, kSbDirSync, kSbMand, kSbLazyTime}) {
       if (flags & flag) sb->SetFlag(flag, true);
@@ -69,13 +71,16 @@ Status Ops::Remount(const MountCaller& caller, const Path& at, uint64_t ms, std:
   TRY(MountTree::CheckRoot(caller.ns, at));
   const MountFlags flags = MountFlagsOf(ms | MS_REMOUNT, at.mount->flags());
   if (ms & MS_BIND) return vfs_.mounts().SetFlags(caller.ns, *at.mount, flags);
-  const MountData split = SplitMountData(data);
+  MountData split = SplitMountData(data);
+  const NegativeOptions negatives = TRY(NegativeOptions::TakeFrom(split.rest));
   SuperBlock& sb = at.mount->sb();
+  if (!negatives.empty() && sb.Has(kSbAuthoritative)) return Err(Errno::kInval);
   FileSystemType* const fs = vfs_.FindType(sb.type().name());
   const std::unique_ptr<MountContext> context = fs->NewContext();
   TRY(context->ParseAll(split.rest));
   const uint32_t wanted = (SuperFlagsOf(ms) & ~split.clear) | split.set;
   TRY(Reconfigure(sb, wanted, *context));
+  TRY(sb.SetNegativeOptions(negatives));
   vfs_.mounts().ForceFlags(*at.mount, flags);
   return {};
 }

@@ -169,9 +169,7 @@ Status Ops::RenameLocked(const Path& old_dir, Dentry& source, const Name& old_na
   dcache.Move(source, *new_dir.dentry, name, std::move(plan), target);
   vfs_.notify().OnMove({old_dir.inode(), old_name.text(), new_dir.inode(), name.text(),
                         source.inode(), target == nullptr ? nullptr : &target->inode()});
-  if (!old_dir.inode().sb().Has(kSbAuthoritative)) {
-    dcache.AddNegative(*old_dir.dentry, old_name, vfs_.clock().MonotonicNs());
-  }
+  RememberRemoved(old_dir, old_name, NegativeReason::kRename);
   return {};
 }
 

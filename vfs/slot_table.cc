@@ -124,6 +124,30 @@ void SlotTable::Insert(uint64_t hash, Entry entry) {
   }
 }
 
+bool SlotTable::Replace(uint64_t hash, Entry from, Entry to) {
+  base::MutexLock lock(StripeOf(hash));
+  Array* const table = array();
+  if (table == nullptr) return false;
+  for (size_t i = hash & table->mask;; i = (i + 1) & table->mask) {
+    const uint64_t slot = table->slot(i).load(std::memory_order_relaxed);
+    if (slot == 0) return false;
+    if (slot != (Tag(hash) | from)) continue;
+    table->slot(i).store(Tag(hash) | to, std::memory_order_release);
+    return true;
+  }
+}
+
+void SlotTable::Shed() {
+  const Array* table = nullptr;
+  {
+    const base::RcuReadGuard guard(rcu_);
+    table = array();
+    const size_t enough = std::max(kMinSlots, (used() + 1) * kSparse);
+    if (table == nullptr || table->mask + 1 <= enough) return;
+  }
+  (void)Rebuild(table);
+}
+
 bool SlotTable::Remove(uint64_t hash, Entry entry) {
   Stripe& stripe = StripeOf(hash);
   base::MutexLock lock(stripe.lock);

@@ -87,12 +87,23 @@ class SlotTable {
   // False when it is not there. Gives its reservation back.
   bool Remove(uint64_t hash, Entry entry);
 
+  // Puts `to`, which has the same hash, in the place of `from`: readers find the one or the other.
+  // False when `from` is not there.
+  bool Replace(uint64_t hash, Entry from, Entry to);
+  // Makes the array smaller when it is nearly empty. Does nothing without memory.
+  void Shed();
+
   size_t slots() const;
   size_t used() const {  // entries and reservations
     const size_t filled = filled_.load(std::memory_order_relaxed);
     return filled - std::min(filled, Tombstones());
   }
   uint64_t rebuilds() const { return rebuilds_.load(std::memory_order_relaxed); }
+  // Calls fn(entry) for the entries in the slots from `at` on until it returns true, for `budget`
+  // slots at most, which it counts down. Returns where to go on; begins again after the last slot.
+  // In an RCU section. An entry that comes, goes or moves meanwhile may be missed.
+  template <class Fn>
+  size_t Visit(size_t at, size_t& budget, Fn&& fn) const;
   // Calls fn(entry) for every entry. REQUIRES: no concurrent writer.
   template <class Fn>
   void ForEach(Fn&& fn) const;
@@ -101,6 +112,8 @@ class SlotTable {
   static constexpr uint64_t kTombstone = 1;
   static constexpr size_t kStripes = 16;
   static constexpr size_t kMinSlots = 64;
+  // Shed: slots for each one used.
+  static constexpr size_t kSparse = 16;
   static constexpr uint64_t kAddressMask = (uint64_t{1} << 48) - 1;
 
   // Tombstones of the current array: removals under a stripe's lock, less reuses.
@@ -161,6 +174,19 @@ template <class Match>
     const Entry entry = slot & kAddressMask;
     if (match(entry)) return entry;
   }
+}
+
+template <class Fn>
+size_t SlotTable::Visit(size_t at, size_t& budget, Fn&& fn) const {
+  const Array* const table = array();
+  if (table == nullptr) return budget = 0;
+  while (budget > 0) {
+    --budget;
+    const uint64_t slot = table->slot(at & table->mask).load(std::memory_order_acquire);
+    at = (at + 1) & table->mask;
+    if (slot != 0 && slot != kTombstone && fn(slot & kAddressMask)) break;
+  }
+  return at;
 }
 
 template <class Fn>

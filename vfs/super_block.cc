@@ -101,6 +101,14 @@ void SuperBlock::AgeCaches() {
   vfs_.icache().Shrink(*this, kAgeBatch, mm::LruAge::kOld);
 }
 
+Status SuperBlock::SetNegativeOptions(const NegativeOptions& options) {
+  if (options.empty()) return {};
+  if (Has(kSbAuthoritative)) return base::Err(Errno::kInval);
+  return vfs_.negatives().SetOptions(*this, options);
+}
+
+std::string SuperBlock::NegativeOptionsText() const { return vfs_.negatives().OptionsText(*this); }
+
 Status SuperBlock::MakeRoot(InodeRef root) {
   root_ = TRY(vfs_.dcache().MakeRoot(std::move(root))).Leak();
   return {};
@@ -133,6 +141,7 @@ void SuperBlock::Kill() {
     const bool unused = vfs_.dcache().KillTree(*this);
     if (!unused) vfs_.NoteBusyUnmount(*this);
   }
+  vfs_.negatives().SuperGone(*this);
   while (vfs_.icache().Shrink(*this, inode_lru_.size()).scanned > 0) {
   }
   // Freed inodes look at their super block once more, after their grace period.

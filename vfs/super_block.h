@@ -18,11 +18,13 @@
 #include "vfs/creds.h"
 #include "vfs/dentry.h"
 #include "vfs/inode.h"
+#include "vfs/negative_options.h"
 #include "vfs/types.h"
 
 namespace dentree::vfs {
 
 class FileSystemType;
+class NegativePolicy;
 class SuperBlock;
 class Vfs;
 
@@ -114,6 +116,11 @@ class SuperBlock {
   static constexpr size_t kAgeBatch = 128;
   void AgeCaches();
 
+  // The policy of its negatives. kInval: it has none (kSbAuthoritative). kNoMem.
+  Status SetNegativeOptions(const NegativeOptions& options);
+  // What was asked for, as in /proc/mounts: ",neg=lru".
+  std::string NegativeOptionsText() const;
+
   // Gives the super block its root: called once, by GetTree, before the first mount.
   Status MakeRoot(InodeRef root);
 
@@ -140,6 +147,7 @@ class SuperBlock {
   friend class Dcache;
   friend class Icache;
   friend class Mount;
+  friend class NegativeCache;
   friend class Vfs;
 
   void Kill();
@@ -158,6 +166,13 @@ class SuperBlock {
   mm::LruList<Inode, &Inode::lru_> inode_lru_;     // inodes nobody refers to
   base::ShardedGauge inodes_waiting_;              // freed, but not before a grace period
   std::atomic<int64_t> epoch_began_ns_;            // of the two lists; monotonic
+
+  // NegativeCache's.
+  struct {
+    NegativeOptions options;           // what was asked for
+    NegativePolicy* policy = nullptr;  // with the first negative
+    std::atomic<bool> drops_all{false};
+  } negatives_;
 
   // The two lists, as memory reclaim sees them.
   static size_t OrEmpty(size_t objects) { return objects == 0 ? mm::Shrinker::kEmpty : objects; }

@@ -32,7 +32,7 @@ Vfs::Vfs(const Options& options)
       rcu_registration_(memory_, rcu_shrinker_),
       icache_(memory_, rcu_),
       dcache_(*this, memory_, rcu_),
-      negatives_(dcache_, memory_, rcu_, options.negative_limit),
+      negatives_(dcache_, memory_, rcu_, *clock_, options.negative_limit),
       files_(memory_, "filp"),
       file_limit_(file_stats_.open, options.max_files),
       locks_(memory_, rcu_, sync_points_, options.lock_limit),
@@ -84,9 +84,12 @@ std::vector<const FileSystemType*> Vfs::Types() const {
 Status Vfs::MountRoot(std::string_view type, std::string_view options) {
   FileSystemType* const fs = FindType(type);
   if (fs == nullptr) return base::Err(Errno::kNoDev);
+  std::string own(options);
+  const NegativeOptions negatives = TRY(NegativeOptions::TakeFrom(own));
   const std::unique_ptr<MountContext> context = fs->NewContext();
-  TRY(context->ParseAll(options));
+  TRY(context->ParseAll(own));
   SuperRef sb = TRY(context->GetTree(*this));
+  TRY(sb->SetNegativeOptions(negatives));
   const uint64_t ms = fs->read_only_unless_asked() ? uint64_t{MS_RDONLY} : 0;
   return mounts_.AttachRoot(std::move(sb), MountFlagsOf(ms));
 }

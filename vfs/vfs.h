@@ -65,7 +65,7 @@ class Vfs {
     size_t memory_low = 0;
     size_t memory_high = 0;
     bool memory_profile = mm::Memory::kDefaultProfile;  // /proc/allocinfo
-    size_t negative_limit = kDefaultNegativeLimit;      // entries
+    size_t negative_limit = kDefaultNegativeLimit;      // entries, of all policies with a limit
     size_t lock_limit = kDefaultLockLimit;              // advisory locks
     size_t mount_limit = kDefaultMountLimit;            // mounts in one namespace
     size_t namespace_limit = kDefaultNamespaceLimit;
@@ -97,7 +97,7 @@ class Vfs {
   const base::HashKey& hash_key() const { return hash_key_; }
   Dcache& dcache() { return dcache_; }
   Icache& icache() { return icache_; }
-  NegativeLru& negatives() { return negatives_; }
+  NegativeCache& negatives() { return negatives_; }
   MountTree& mounts() { return mounts_; }
   Ops& ops() { return ops_; }
   base::Sharded<WalkStats>& walk_stats() { return walk_stats_; }
@@ -143,7 +143,7 @@ class Vfs {
   mm::ShrinkerRegistration rcu_registration_;
   Icache icache_;
   Dcache dcache_;
-  NegativeLru negatives_;
+  NegativeCache negatives_;
   mutable base::Mutex<base::LockRank::kLeaf> types_mutex_;
   std::vector<std::unique_ptr<FileSystemType>> types_ DT_GUARDED_BY(types_mutex_);
   std::vector<std::string> busy_unmounts_ DT_GUARDED_BY(types_mutex_);

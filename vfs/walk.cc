@@ -280,7 +280,7 @@ Result<DentryRef> LookupLocked(Vfs& vfs, Dentry& dir, const Name& name) {
   Result<InodeRef> found = inode.ops().Lookup(inode, name);
   if (!found) {
     const bool cache = found.error() == Errno::kNoEnt && !inode.sb().Has(kSbAuthoritative);
-    if (cache) vfs.dcache().AddNegative(dir, name, asked_ns);
+    if (cache) vfs.dcache().AddNegative(dir, name, asked_ns, NegativeReason::kMiss);
     return base::Err(found.error());
   }
   Dcache::New fresh = TRY(vfs.dcache().Alloc(dir, name));

@@ -434,7 +434,11 @@ bool RcuWalker::IsMissing(const Name& name, Dcache::Found found) const {
   const Inode* const dir = InodeHere();
   if (dir == nullptr || !Holds()) return false;
   if (path_.find('\0') != path_.npos) return false;  // no path at all
-  if (found.kind == Dcache::Found::kNegative) return !dir->sb().Has(kSbRevalidate);
+  if (found.kind == Dcache::Found::kNegative) {
+    if (dir->sb().Has(kSbRevalidate)) return false;
+    vfs_.negatives().NoteHit(*found.negative);
+    return true;
+  }
   if (!dir->sb().Has(kSbPinned)) return false;
   Dcache& dcache = vfs_.dcache();
   const uint32_t renames = dcache.Renames();
