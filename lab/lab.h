@@ -1,0 +1,11 @@
+// The laboratory: experiments with negative dentries on the real VFS. Umbrella of the lab room.
+//
+//     auto trace = lab::ReadTrace("git_status.tsv.xz");
+//     auto run = lab::Replay(*trace, {.policy = "dirs3", .cap = 8192, .cost_ns = 4000});
+//     run->hits, run->insert_ns.max()
+//
+// Thread safety: each experiment makes a Vfs and threads of its own, and has ended when it returns.
+// Lifetime: results are values.
+#pragma once
+
+#include "lab/labfs.h"
