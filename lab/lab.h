@@ -9,3 +9,4 @@
 #pragma once
 
 #include "lab/labfs.h"
+#include "lab/trace.h"
