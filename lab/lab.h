@@ -8,5 +8,8 @@
 // Lifetime: results are values.
 #pragma once
 
+#include "lab/belady.h"
+#include "lab/generators.h"
+#include "lab/histogram.h"
 #include "lab/labfs.h"
 #include "lab/trace.h"
