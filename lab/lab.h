@@ -12,4 +12,6 @@
 #include "lab/generators.h"
 #include "lab/histogram.h"
 #include "lab/labfs.h"
+#include "lab/policy.h"
+#include "lab/replay.h"
 #include "lab/trace.h"
