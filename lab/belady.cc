@@ -25,13 +25,19 @@ struct Step {
 };
 
 std::vector<Step> StepsOf(const Trace& trace, const Prepared& prepared) {
-  // Repairs have numbers of their own for paths that the trace may have too.
-  absl::flat_hash_map<std::string_view, uint32_t> names;
+  // What was known of the names in a directory goes with it: in one that is made again they are
+  // others, so a name is a path and how often its directory has gone.
+  absl::flat_hash_map<std::pair<std::string_view, uint32_t>, uint32_t> names;
+  absl::flat_hash_map<std::string_view, uint32_t> gone;
   std::vector<Step> steps;
   for (const Event& event : prepared.events) {
     if (event.op == Op::kLookup && event.outcome == Outcome::kOk) continue;
+    const std::string_view path = prepared.PathOf(trace, event);
+    if (event.op == Op::kRmdir) ++gone[path];
+    const auto dir = gone.find(path.substr(0, path.rfind('/')));
+    const uint32_t times = dir == gone.end() ? 0 : dir->second;
     const auto number = static_cast<uint32_t>(names.size());
-    const auto it = names.try_emplace(prepared.PathOf(trace, event), number).first;
+    const auto it = names.try_emplace({path, times}, number).first;
     steps.push_back({it->second, event.op});
   }
   std::vector<size_t> next(names.size(), kNever);

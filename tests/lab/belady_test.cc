@@ -42,6 +42,15 @@ TEST(BeladyTest, ACreationIsSavedALookupAndEndsTheEntry) {
   EXPECT_EQ(Best(trace, 1), 2);
 }
 
+TEST(BeladyTest, WhatIsKnownOfADirectoryGoesWithIt) {
+  Trace trace;
+  trace.Miss("/d/f");
+  trace.Add("/d", Op::kRmdir, Outcome::kOk);
+  trace.Add("/d", Op::kMkdir, Outcome::kOk);
+  trace.Miss("/d/f");
+  EXPECT_EQ(Best(trace, 10), 1) << "the mkdir";
+}
+
 // Every way to keep at most `cap` of the names, tried out.
 uint64_t ByTrying(std::string_view names, size_t cap, size_t at, const std::set<char>& kept) {
   if (at == names.size()) return 0;

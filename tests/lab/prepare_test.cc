@@ -67,9 +67,9 @@ TEST(PrepareTest, WhatWentUnseenIsRemovedAndWhatCameUnseenIsMade) {
   const Prepared prepared = Prepare(trace);
   EXPECT_THAT(EventsOf(trace, prepared),
               ElementsAre("lookup /f", "unlink /f", "no lookup /f", "create /f", "lookup /f",
-                          "no lookup /d", "mkdir /d", "lookup /d/g"));
-  EXPECT_EQ(prepared.repairs, 3);
-  EXPECT_EQ(prepared.misses, 4);
+                          "no lookup /d", "mkdir /d", "create /d/g", "lookup /d/g"));
+  EXPECT_EQ(prepared.repairs, 4);
+  EXPECT_EQ(prepared.misses, 5);
 }
 
 TEST(PrepareTest, ADirectoryIsRemovedAsOne) {
@@ -77,6 +77,32 @@ TEST(PrepareTest, ADirectoryIsRemovedAsOne) {
   trace.Add("/d/f", Op::kUnlink, Outcome::kOk);
   trace.Add("/d", Op::kUnlink, Outcome::kOk);
   EXPECT_THAT(EventsOf(trace, Prepare(trace)), ElementsAre("unlink /d/f", "rmdir /d"));
+}
+
+TEST(PrepareTest, ADirectoryThatIsMovedTakesWhatIsInItAway) {
+  Trace trace;
+  trace.Add("/old/a/f", Op::kLookup, Outcome::kOk);
+  trace.Add("/older", Op::kLookup, Outcome::kOk);
+  trace.Add("/old", Op::kUnlink, Outcome::kOk);
+  trace.Add("/new", Op::kCreate, Outcome::kOk);
+  trace.Add("/new/a/f", Op::kLookup, Outcome::kOk);
+  const Prepared prepared = Prepare(trace);
+  EXPECT_THAT(NamesOf(prepared), ElementsAre("/old/", "/old/a/", "/old/a/f", "/older"));
+  EXPECT_THAT(EventsOf(trace, prepared),
+              ElementsAre("lookup /old/a/f", "lookup /older", "unlink /old/a/f", "rmdir /old/a",
+                          "rmdir /old", "mkdir /new", "mkdir /new/a", "create /new/a/f",
+                          "lookup /new/a/f"));
+}
+
+TEST(PrepareTest, WhatIsInADirectoryMadeAnewWasNotThereAtTheBeginning) {
+  Trace trace;
+  trace.Add("/d", Op::kUnlink, Outcome::kOk);
+  trace.Add("/d", Op::kMkdir, Outcome::kOk);
+  trace.Add("/d/f", Op::kLookup, Outcome::kOk);
+  const Prepared prepared = Prepare(trace);
+  EXPECT_THAT(NamesOf(prepared), ElementsAre("/d/"));
+  EXPECT_THAT(EventsOf(trace, prepared),
+              ElementsAre("rmdir /d", "mkdir /d", "create /d/f", "lookup /d/f"));
 }
 
 TEST(PrepareTest, TheRootIsAlwaysThere) {

@@ -69,6 +69,22 @@ TEST(ReplayTest, TheTreeIsTheTraces) {
   EXPECT_EQ(result.surprises, 0);
 }
 
+// Otherwise "% of unbounded" were a part of something else.
+TEST(ReplayTest, UnboundedHitsAreTheMostThatIsPossible) {
+  Trace trace;
+  for (int round = 0; round < 3; ++round) {
+    trace.Append(Compiler(3, 20, 8, 1), 0);
+    trace.Append(FlipFlop(3), 0);
+    trace.Miss("/made/f");
+    trace.Add("/made", Op::kRmdir, Outcome::kOk);
+    trace.Miss("/made");
+    trace.Add("/made", Op::kMkdir, Outcome::kOk);
+  }
+  const ReplayResult result = Replayed(trace, "unbounded", 0);
+  EXPECT_EQ(result.hits(), BestHits(trace, Prepare(trace), SIZE_MAX));
+  EXPECT_EQ(result.surprises, 0);
+}
+
 TEST(ReplayTest, ThreadsShareTheWorkByProcess) {
   Trace trace;
   for (uint32_t process = 0; process < 8; ++process) {
