@@ -9,13 +9,16 @@
 #pragma once
 
 #include "lab/belady.h"
+#include "lab/ext4.h"
 #include "lab/generators.h"
 #include "lab/histogram.h"
 #include "lab/labfs.h"
+#include "lab/misses.h"
 #include "lab/negative.h"
 #include "lab/picture.h"
 #include "lab/policy.h"
 #include "lab/progress.h"
 #include "lab/replay.h"
 #include "lab/report.h"
+#include "lab/teardown.h"
 #include "lab/trace.h"
