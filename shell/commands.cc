@@ -8,17 +8,20 @@ namespace dentree::shell {
 namespace {
 
 constexpr const Command* kTable[] = {
-    &kDotCommand,     &kBracketCommand,  &kCatCommand,       &kCdCommand,      &kChattrCommand,
-    &kChmodCommand,   &kChownCommand,    &kCpCommand,        &kDfCommand,      &kDropCachesCommand,
-    &kEchoCommand,    &kExitCommand,     &kFallocateCommand, &kFalseCommand,   &kFindCommand,
-    &kFlockCommand,   &kGetfattrCommand, &kGrepCommand,      &kHeadCommand,    &kHelpCommand,
-    &kHistoryCommand, &kIdCommand,       &kInotifyCommand,   &kLnCommand,      &kLsCommand,
-    &kLsattrCommand,  &kMemoryCommand,   &kMkdirCommand,     &kMkfifoCommand,  &kMknodCommand,
-    &kMountCommand,   &kMvCommand,       &kPrintfCommand,    &kPwdCommand,     &kRmCommand,
-    &kRmdirCommand,   &kSetCommand,      &kSetfattrCommand,  &kSleepCommand,   &kStatCommand,
-    &kStressCommand,  &kSyncCommand,     &kTailCommand,      &kTestCommand,    &kTimeCommand,
-    &kTopCommand,     &kTouchCommand,    &kTreeCommand,      &kTrueCommand,    &kTruncateCommand,
-    &kUmaskCommand,   &kUmountCommand,   &kUnsetCommand,     &kUnshareCommand, &kWcCommand,
+    &kDotCommand,       &kBracketCommand,    &kCatCommand,      &kCdCommand,
+    &kChattrCommand,    &kChmodCommand,      &kChownCommand,    &kCpCommand,
+    &kDfCommand,        &kDropCachesCommand, &kEchoCommand,     &kExitCommand,
+    &kFallocateCommand, &kFalseCommand,      &kFindCommand,     &kFlockCommand,
+    &kGetfattrCommand,  &kGrepCommand,       &kHeadCommand,     &kHelpCommand,
+    &kHistoryCommand,   &kIdCommand,         &kInotifyCommand,  &kLabCommand,
+    &kLnCommand,        &kLsCommand,         &kLsattrCommand,   &kMemoryCommand,
+    &kMkdirCommand,     &kMkfifoCommand,     &kMknodCommand,    &kMountCommand,
+    &kMvCommand,        &kPrintfCommand,     &kPwdCommand,      &kRmCommand,
+    &kRmdirCommand,     &kSetCommand,        &kSetfattrCommand, &kSleepCommand,
+    &kStatCommand,      &kStressCommand,     &kSyncCommand,     &kTailCommand,
+    &kTestCommand,      &kTimeCommand,       &kTopCommand,      &kTouchCommand,
+    &kTreeCommand,      &kTrueCommand,       &kTruncateCommand, &kUmaskCommand,
+    &kUmountCommand,    &kUnsetCommand,      &kUnshareCommand,  &kWcCommand,
     &kWhoamiCommand};
 
 }  // namespace

@@ -34,6 +34,7 @@ extern const Command kHelpCommand;        // commands_shell.cc
 extern const Command kHistoryCommand;     // commands_shell.cc
 extern const Command kIdCommand;          // commands_misc.cc
 extern const Command kInotifyCommand;     // commands_notify.cc
+extern const Command kLabCommand;         // commands_lab.cc
 extern const Command kLnCommand;          // commands_files.cc
 extern const Command kLsattrCommand;      // commands_xattr.cc
 extern const Command kLsCommand;          // commands_list.cc

@@ -42,16 +42,17 @@ constexpr shell::Option kOptions[] = {
 
 constexpr std::string_view kUsage = R"(Usage: dentree [OPTION]... [SCRIPT [ARGUMENT]...]
        dentree [OPTION]... -c COMMANDS [NAME [ARGUMENT]...]
+       dentree [OPTION]... lab EXPERIMENT [LAB-OPTION]... [TRACE]...
        dentree [OPTION]... stress [STRESS-OPTION]...
        dentree [OPTION]... top [TOP-OPTION]...
 A Linux-style virtual file system in one process, and a shell in it.
 
 Without a SCRIPT reads commands from standard input: on a terminal with line
-editing, history and completion, otherwise line by line. With `stress` or
-`top` runs that command alone (see `dentree stress --help`). `help` lists the
-commands, `help NAME` and `NAME --help` describe one. All files are in memory
-and gone when the program ends, but those in /host: that is the directory in
-which the program was started, read-only.
+editing, history and completion, otherwise line by line. With `lab`, `stress`
+or `top` runs that command alone (see `dentree stress --help`). `help` lists
+the commands, `help NAME` and `NAME --help` describe one. All files are in
+memory and gone when the program ends, but those in /host: that is the
+directory in which the program was started, read-only.
 
 )";
 
@@ -166,7 +167,8 @@ int RunShell(shell::Shell& shell, const Wanted& wanted) {
     return shell.RunText(*wanted.commands);
   }
   if (wanted.operands.empty()) return RunInput(shell);
-  if (wanted.operands[0] == "stress" || wanted.operands[0] == "top") {
+  if (wanted.operands[0] == "lab" || wanted.operands[0] == "stress" ||
+      wanted.operands[0] == "top") {
     return shell.RunArguments(wanted.operands, shell.streams());
   }
   const auto text = ReadHostFile(wanted.operands[0]);
