@@ -124,20 +124,22 @@ Dcache::Dcache(Vfs& vfs, mm::Memory& memory, base::RcuDomain& rcu)
 
 Dcache::~Dcache() = default;
 
-DentryRef Dcache::Legitimise(Dentry& dentry, uint32_t seq) {
+DentryRef Dcache::Legitimise(Dentry& dentry, uint32_t seq, Unwanted& unwanted) {
   if (!dentry.ref_.GetNotDead()) return nullptr;
+  SYNC_POINT(vfs_.sync_points(), "dcache:legitimise:held");
   if (!Stale(dentry, seq)) return DentryRef::Adopt(&dentry);
-  // It may be somebody's new dentry by now, without an inode: not for DentryRef to put.
-  Put(&dentry);
+  DCHECK(unwanted.dentry_ == nullptr);
+  unwanted.dentry_ = &dentry;
   return nullptr;
 }
 
 Dcache::Answer Dcache::Lookup(const Dentry& dir, const Name& name) {
+  Unwanted unwanted(*this);
   const base::RcuReadGuard guard(rcu_);
   const Found found = LookupRcu(dir, Sample(dir), name);
   switch (found.kind) {
     case Found::kPositive:
-      if (DentryRef dentry = Legitimise(*found.dentry, found.seq)) {
+      if (DentryRef dentry = Legitimise(*found.dentry, found.seq, unwanted)) {
         stats_.Add<&DcacheStats::hits>();
         return {Found::kPositive, std::move(dentry), 0};
       }

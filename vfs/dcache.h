@@ -88,8 +88,27 @@ class Dcache {
 
   static uint32_t Sample(const Dentry& dentry) { return dentry.seq_.ReadBegin(); }
   static bool Stale(const Dentry& dentry, uint32_t seq) { return dentry.seq_.ReadRetry(seq); }
-  // A reference, if the dentry is still what it was when `seq` was sampled; otherwise null.
-  DentryRef Legitimise(Dentry& dentry, uint32_t seq);
+  // A reference taken in an RCU section on what turned out not to be wanted. It may be the last
+  // one, and what ends a dentry allocates: declared before the section, put after it.
+  class Unwanted {
+   public:
+    explicit Unwanted(Dcache& cache) : cache_(cache) {}
+    ~Unwanted() {
+      if (dentry_ != nullptr) [[unlikely]]
+        cache_.Put(dentry_);
+    }
+    Unwanted(const Unwanted&) = delete;
+    Unwanted& operator=(const Unwanted&) = delete;
+
+   private:
+    friend class Dcache;
+    Dcache& cache_;
+    // May be somebody's new dentry by now, without an inode: nothing for a DentryRef.
+    Dentry* dentry_ = nullptr;
+  };
+  // A reference, if the dentry is still what it was when `seq` was sampled; otherwise null. Once
+  // for an `unwanted`.
+  DentryRef Legitimise(Dentry& dentry, uint32_t seq, Unwanted& unwanted);
 
   // What an RCU walk does not find in a super block with kSbPinned is not there, unless a name was
   // on its way from one place to another: these tell. Odd: one is.

@@ -58,8 +58,13 @@ void SlotTable::UnlockAll() DT_NO_THREAD_SAFETY_ANALYSIS {
 }
 
 // Replaces the array `seen` by one that is at most half full; nothing to do when somebody else did.
+//
+// A reservation that was granted for the larger of two arrays may be counted when the smaller one
+// is there already: one for each thread. So an array shrinks only to where that many fit besides,
+// or it could be without an empty slot, and who looks for what is not there would not end.
 Status SlotTable::Rebuild(const Array* seen) {
-  const size_t want = std::bit_ceil(std::max(kMinSlots, (used() + 1) * 2));
+  const size_t least = std::clamp(slots(), kMinSlots, kMinShrunkSlots);
+  const size_t want = std::bit_ceil(std::max(least, (used() + 1) * 2));
   Array* const fresh = NewArray(want);
   if (fresh == nullptr) return base::Err(Errno::kNoMem);
   LockAll();
@@ -125,7 +130,7 @@ void SlotTable::Insert(uint64_t hash, Entry entry) {
 }
 
 bool SlotTable::Replace(uint64_t hash, Entry from, Entry to) {
-  base::MutexLock lock(StripeOf(hash));
+  base::MutexLock lock(StripeOf(hash).lock);
   Array* const table = array();
   if (table == nullptr) return false;
   for (size_t i = hash & table->mask;; i = (i + 1) & table->mask) {
@@ -142,7 +147,7 @@ void SlotTable::Shed() {
   {
     const base::RcuReadGuard guard(rcu_);
     table = array();
-    const size_t enough = std::max(kMinSlots, (used() + 1) * kSparse);
+    const size_t enough = std::max(kMinShrunkSlots, (used() + 1) * kSparse);
     if (table == nullptr || table->mask + 1 <= enough) return;
   }
   (void)Rebuild(table);

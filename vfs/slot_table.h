@@ -112,6 +112,7 @@ class SlotTable {
   static constexpr uint64_t kTombstone = 1;
   static constexpr size_t kStripes = 16;
   static constexpr size_t kMinSlots = 64;
+  static constexpr size_t kMinShrunkSlots = 8 * base::kMaxThreads;
   // Shed: slots for each one used.
   static constexpr size_t kSparse = 16;
   static constexpr uint64_t kAddressMask = (uint64_t{1} << 48) - 1;

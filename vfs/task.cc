@@ -236,10 +236,11 @@ Result<Path> Task::Resolve(std::string_view path, Follow follow, int dir) {
 Result<Path> Task::ResolveAt(int dir, std::string_view path, unsigned flags) const {
   // The one that is returned. Let go of outside the section, also where it was taken in vain.
   Result<Path> place;
+  Dcache::Unwanted unwanted(vfs_.dcache());
   RcuOutcome outcome;
   {
     const base::RcuReadGuard guard(vfs_.rcu());
-    outcome = WalkRcu(vfs_, ContextRcu(dir, path), path, flags, *place);
+    outcome = WalkRcu(vfs_, ContextRcu(dir, path), path, flags, *place, unwanted);
   }
   if (outcome == RcuOutcome::kMissing) {
     place = Err(Errno::kNoEnt);
@@ -256,10 +257,11 @@ Result<Path> Task::ResolveRef(int dir, std::string_view path, unsigned flags) co
 
 Result<Parent> Task::ParentAt(int dir, std::string_view path, unsigned flags) const {
   Result<Parent> parent;  // the one that is returned
+  Dcache::Unwanted unwanted(vfs_.dcache());
   RcuOutcome outcome;
   {
     const base::RcuReadGuard guard(vfs_.rcu());
-    outcome = WalkParentRcu(vfs_, ContextRcu(dir, path), path, flags, *parent);
+    outcome = WalkParentRcu(vfs_, ContextRcu(dir, path), path, flags, *parent, unwanted);
   }
   if (outcome != RcuOutcome::kFound) [[unlikely]] {
     const WalkContext context = TRY(Context(dir, path, flags));

@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "vfs/creds.h"
+#include "vfs/dcache.h"
 #include "vfs/mount.h"
 #include "vfs/types.h"
 
@@ -78,10 +79,10 @@ inline constexpr auto kWalkFields = base::Fields(
     base::F<&WalkStats::declined>("declined", "Path walks that RCU mode left to references",
                                   base::StatKind::kCumulative));
 
-// A counted place. `place` may be left holding references when it declines: it is the caller's, and
-// outlives the section, because letting go may block.
+// A counted place. `place` and `unwanted` may be left holding references when it declines: they are
+// the caller's, and outlive the section, because letting go may block.
 RcuOutcome WalkRcu(Vfs& vfs, const RcuContext& context, std::string_view path, unsigned flags,
-                   Path& place);
+                   Path& place, Dcache::Unwanted& unwanted);
 // The attributes alone.
 RcuOutcome StatRcu(Vfs& vfs, const RcuContext& context, std::string_view path, unsigned flags,
                    Stat& stat);
@@ -107,7 +108,7 @@ Result<Parent> WalkParent(Vfs& vfs, const WalkContext& context, std::string_view
                           unsigned flags = 0);
 // As WalkRcu.
 RcuOutcome WalkParentRcu(Vfs& vfs, const RcuContext& context, std::string_view path, unsigned flags,
-                         Parent& parent);
+                         Parent& parent, Dcache::Unwanted& unwanted);
 
 // One component below `dir`, neither "." nor "..": the cached child or the file system's answer;
 // mounts are crossed, symlinks are not followed. Search permission is checked.

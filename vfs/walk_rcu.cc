@@ -178,7 +178,7 @@ class RcuWalker {
   bool Attrs(Stat& stat) const;
   bool MayAccess(unsigned want) const;
   bool Readlink(std::span<char, kPathMax> buffer, size_t& size) const;
-  bool Legitimise(Path& place) const;
+  bool Legitimise(Path& place, Dcache::Unwanted& unwanted) const;
   // Counted.
   RcuOutcome Outcome(bool there) const;
 
@@ -489,10 +489,10 @@ bool RcuWalker::Readlink(std::span<char, kPathMax> buffer, size_t& size) const {
   return Used();
 }
 
-bool RcuWalker::Legitimise(Path& place) const {
+bool RcuWalker::Legitimise(Path& place, Dcache::Unwanted& unwanted) const {
   if (!at_.mount->TryGet()) return false;
   place.mount = MountRef::Adopt(at_.mount);
-  place.dentry = vfs_.dcache().Legitimise(*at_.dentry, at_.seq);
+  place.dentry = vfs_.dcache().Legitimise(*at_.dentry, at_.seq, unwanted);
   if (place.dentry == nullptr || !MountsHold()) return false;
   vfs_.dcache().NoteUseRcu(*at_.dentry, hits_);
   return true;
@@ -511,9 +511,10 @@ inline RcuOutcome RcuWalker::Outcome(bool there) const {
 }  // namespace
 
 RcuOutcome WalkRcu(Vfs& vfs, const RcuContext& context, std::string_view path, unsigned flags,
-                   Path& place) {
+                   Path& place, Dcache::Unwanted& unwanted) {
   RcuWalker walker(vfs, context, flags);
-  const bool there = walker.WalkToLast(path) && walker.WalkLast() && walker.Legitimise(place);
+  const bool there =
+      walker.WalkToLast(path) && walker.WalkLast() && walker.Legitimise(place, unwanted);
   return walker.Outcome(there);
 }
 
@@ -539,10 +540,10 @@ RcuOutcome ReadlinkRcu(Vfs& vfs, const RcuContext& context, std::string_view pat
 }
 
 RcuOutcome WalkParentRcu(Vfs& vfs, const RcuContext& context, std::string_view path, unsigned flags,
-                         Parent& parent) {
+                         Parent& parent, Dcache::Unwanted& unwanted) {
   RcuWalker walker(vfs, context, flags);
   const bool there =
-      walker.WalkToLast(path) && walker.HasNormalLast() && walker.Legitimise(parent.dir);
+      walker.WalkToLast(path) && walker.HasNormalLast() && walker.Legitimise(parent.dir, unwanted);
   if (there) {
     parent.SetName(walker.last(), path);
     parent.trailing_slash = walker.trailing_slash();

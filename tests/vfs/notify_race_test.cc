@@ -80,6 +80,19 @@ TEST_F(NotifyRace, AnUnmountWaitsForNoEventAndItsOwnComeLast) {
   EXPECT_EQ(Told(task(), group_), "ATTRIB\nUNMOUNT\nIGNORED\n");
 }
 
+// The walk has taken a reference in vain, and it is the last: what then ends the file, and tells of
+// it, is not done inside the section.
+TEST_F(NotifyRace, AWalkThatHoldsARemovedFileLastTellsOfItsEndAfterItsSection) {
+  Watch("/d/f", IN_DELETE_SELF);
+  auto walks = StandsAt("dcache:legitimise:held", [&] { return task().Chmod("/d/f", 0600); });
+  Task other(vfs(), Creds::Root());
+  ASSERT_OK(other.Unlink("/d/f"));
+  EXPECT_EQ(Told(task(), group_), "");
+  sync().Release("dcache:legitimise:held");
+  EXPECT_THAT(walks.get(), FailsWith(Errno::kNoEnt));
+  EXPECT_EQ(Told(task(), group_), "DELETE_SELF\nIGNORED\n");
+}
+
 TEST_F(NotifyRace, TwoWhoWatchAnInodeAtOnceGetOneWatch) {
   sync().Stop("notify:add:prepared");
   auto first = std::async(std::launch::async,
