@@ -69,6 +69,13 @@ void BecomeProvided(Transient& t, const Provided& provided) {
   }
 }
 
+void Fill(vfs::Inode::Update&& update, Transient& t, const AttrMap::Effective& e) {
+  if (t.attrs_generation() == 0) update.AllTimes(e.times.btime);
+  update.Mode(e.mode).Owner(e.uid, e.gid);
+  update.Atime(e.times.atime).Mtime(e.times.mtime).Ctime(e.times.ctime);
+  t.set_attrs_generation(e.generation);
+}
+
 Presence PresenceOf(const TableEntry& entry, const Transient& dir) {
   return entry.present == nullptr ? Presence{} : entry.present(dir.dir());
 }
@@ -124,7 +131,8 @@ Result<vfs::InodeRef> Lookups::Make(SuperBlock& sb, Transient* dir, const Found&
     Transient::Get(t.get());
     inode.set_private_data(t.get());
     inode.set_op_flags(vfs::kHasGetattr);
-    StoreAttrs(root, inode);
+    const auto attrs = root.attrs_->Get(t->domain(), t->identity(), t->mode());
+    Fill(vfs::Inode::Update(inode, vfs::Inode::Unpublished()), *t, attrs);
   } else {
     root.entries_->Unpublish(*t);
   }
@@ -155,11 +163,7 @@ Result<vfs::InodeRef> Lookups::InodeOf(SuperBlock& sb, Transient* dir, const Fou
 void Lookups::StoreAttrs(Root& root, vfs::Inode& inode) {
   Transient& t = Of(inode);
   const AttrMap::Effective e = root.attrs_->Get(t.domain(), t.identity(), t.mode());
-  vfs::Inode::Update update(inode);
-  if (t.attrs_generation() == 0) update.AllTimes(e.times.btime);
-  update.Mode(e.mode).Owner(e.uid, e.gid);
-  update.Atime(e.times.atime).Mtime(e.times.mtime).Ctime(e.times.ctime);
-  t.set_attrs_generation(e.generation);
+  Fill(vfs::Inode::Update(inode), t, e);
 }
 
 vfs::Stat Lookups::Attrs(vfs::Inode& inode) {

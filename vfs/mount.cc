@@ -40,7 +40,7 @@ void Mount::PutCounted() {
 }
 
 bool Mount::TryGet() {
-  if (CountByThread(1)) return true;
+  if (CountInSection(1)) return true;
   int32_t refs = refs_.load(std::memory_order_relaxed);
   while (refs > 0) {
     if (refs_.compare_exchange_weak(refs, refs + 1, std::memory_order_acq_rel)) return true;

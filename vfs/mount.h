@@ -87,6 +87,7 @@ class Mount {
   // out of sight, waits for a grace period (a cell is written inside a read section, so that nobody
   // writes one any more), and adds them to refs_.
   bool CountByThread(int64_t n);
+  bool CountInSection(int64_t n);
   void PutCounted();
   static constexpr int32_t kTree = 1 << 30;
 
@@ -121,6 +122,11 @@ class Mount {
 
 inline bool Mount::CountByThread(int64_t n) {
   const base::RcuReadGuard guard(rcu_);
+  return CountInSection(n);
+}
+
+// The same in an RCU section.
+inline bool Mount::CountInSection(int64_t n) {
   base::ShardedGauge* const cells = by_thread_.load(std::memory_order_acquire);
   if (cells == nullptr) return false;
   cells->Add(n);

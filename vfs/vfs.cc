@@ -33,7 +33,7 @@ Vfs::Vfs(const Options& options)
       icache_(memory_, rcu_),
       dcache_(*this, memory_, rcu_),
       negatives_(dcache_, memory_, rcu_, *clock_, options.negative_limit),
-      files_(memory_, "filp"),
+      files_(memory_, faults_),
       file_limit_(file_stats_.open, options.max_files),
       locks_(memory_, rcu_, sync_points_, options.lock_limit),
       notify_(*this, options.notify),

@@ -26,6 +26,7 @@
 #include "vfs/file.h"
 #include "vfs/file_limit.h"
 #include "vfs/file_lock.h"
+#include "vfs/file_pool.h"
 #include "vfs/icache.h"
 #include "vfs/inode.h"
 #include "vfs/inode_ops.h"
@@ -101,7 +102,7 @@ class Vfs {
   MountTree& mounts() { return mounts_; }
   Ops& ops() { return ops_; }
   base::Sharded<WalkStats>& walk_stats() { return walk_stats_; }
-  mm::ObjectCache<File>& files() { return files_; }
+  FilePool& files() { return files_; }
   FileLocks& locks() { return locks_; }
   Notify& notify() { return notify_; }
   AnonFs& anon() { return anon_; }
@@ -149,7 +150,7 @@ class Vfs {
   std::vector<std::string> busy_unmounts_ DT_GUARDED_BY(types_mutex_);
   std::atomic<DevId> next_dev_{1};
   std::atomic<int32_t> may_block_{0};  // super blocks
-  mm::ObjectCache<File> files_;
+  FilePool files_;
   FileStats file_stats_;
   FileLimit file_limit_;
   FileLocks locks_;

@@ -180,6 +180,10 @@ Status Walker::Step(std::string_view name, Follow follow, bool is_last) {
   TRY(CheckLength(*at.dentry, name));
   const Name hashed(vfs_.hash_key(), name);
   DentryRef child = TRY(LookupChild(vfs_, *at.dentry, hashed, flags_));
+  if (!(child->flags() & (kDentrySymlink | kDentryMounted))) [[likely]] {
+    at.dentry = std::move(child);
+    return {};
+  }
   Path next{at.mount, std::move(child)};
   if (next.dentry->type() == FileType::kSymlink) {
     if (follow == Follow::kYes) return EnterLink(std::move(next), is_last);
