@@ -701,7 +701,9 @@ Dcache::NewName::~NewName() {
 void Dcache::Move(Dentry& dentry, Dentry& new_dir, const Name& name, NewName plan, Dentry* target) {
   if (!dentry.sb().Has(kSbAuthoritative)) ForgetNegative(new_dir, name);
   Dentry* const old_dir = dentry.parent();
-  Dentry::Get(&new_dir);
+  // Where it stays in its directory, that stays referenced.
+  const bool moves = old_dir != &new_dir;
+  if (moves) Dentry::Get(&new_dir);
   ExternalName* old_name = nullptr;
   bool unpinned = false;
   {
@@ -716,7 +718,7 @@ void Dcache::Move(Dentry& dentry, Dentry& new_dir, const Name& name, NewName pla
   }
   if (unpinned) Put(target);
   FreeExternal(old_name);
-  Put(old_dir);
+  if (moves) Put(old_dir);
 }
 
 void Dcache::Exchange(Dentry& a, const Name& new_a, NewName plan_a, Dentry& b, const Name& new_b,

@@ -104,6 +104,26 @@ Status Task::LinkAt(int old_dir, std::string_view old_path, int new_dir, std::st
   });
 }
 
+namespace {
+
+// How much of `path` names the directory of its last component, which has no slash behind it.
+size_t DirSize(const Parent& parent, std::string_view path) {
+  return static_cast<size_t>(parent.name.data() - path.data());
+}
+
+// Does `other` name a component of the same directory in the same words as `path`?
+bool IsBeside(const Parent& parent, std::string_view path, std::string_view other) {
+  const bool plain = parent.kind == Parent::Last::kNormal && parent.target == nullptr;
+  if (!plain || other.size() >= kPathMax) return false;
+  const std::string_view dir = path.substr(0, DirSize(parent, path));
+  if (!other.starts_with(dir)) return false;
+  const std::string_view last = other.substr(dir.size());
+  if (last.empty() || last == "." || last == "..") return false;
+  return last.find('/') == last.npos && last.find('\0') == last.npos;
+}
+
+}  // namespace
+
 Status Task::RenameAt(int old_dir, std::string_view from, int new_dir, std::string_view to,
                       unsigned flags) {
   // Before anything is looked at: what Ops takes beside them is not the caller's to say.
@@ -111,6 +131,12 @@ Status Task::RenameAt(int old_dir, std::string_view from, int new_dir, std::stri
   if ((flags & kRenameExchange) && flags != kRenameExchange) return Err(Errno::kInval);
   return RetryStale([&]() -> Status {
     const Parent source = TRY(ParentAt(old_dir, from));
+    if (old_dir == new_dir && IsBeside(source, from, to)) {
+      const unsigned slash = source.trailing_slash ? unsigned{kRenameOldSlash} : 0;
+      return vfs_.ops().Rename(source.dir, source.name, source.dir,
+                               to.substr(DirSize(source, from)), flags | slash, *creds_,
+                               mounts_.get());
+    }
     const Parent target = TRY(ParentAt(new_dir, to));
     if (source.dir.mount.get() != target.dir.mount.get()) return Err(Errno::kXDev);
     if (source.kind != Parent::Last::kNormal) return Err(Errno::kBusy);
