@@ -546,16 +546,40 @@ mm::ScanResult Dcache::Shrink(SuperBlock& sb, size_t nr, mm::LruAge age) {
 
 // --- unmaking and moving -----------------------------------------------------------------------
 
-void Dcache::Delete(Dentry& dentry) {
-  Dentry* parent = nullptr;
-  LockWithParent(dentry, parent);
+void Dcache::DeleteLocked(Dentry& dentry) {
   dentry.ref_.AssertHeld();
   const uint32_t flags = dentry.unhashed() || dentry.is_root()
                              ? dentry.flags_.fetch_and(~kDentryPinned)
                              : UnhashLocked(dentry, kDentryPinned);
   // Not the last one: the caller has another.
   if (flags & kDentryPinned) dentry.ref_.PutLocked();
+}
+
+void Dcache::Delete(Dentry& dentry) {
+  Dentry* parent = nullptr;
+  LockWithParent(dentry, parent);
+  DeleteLocked(dentry);
   UnlockWithParent(dentry, parent);
+}
+
+void Dcache::Delete(DentryRef& dentry, Ending& ending) {
+  Dentry* parent = nullptr;
+  LockWithParent(*dentry, parent);
+  DeleteLocked(*dentry);
+  dentry->ref_.AssertHeld();
+  const bool dies = dentry->ref_.count() == 1;
+  if (dies) {
+    dentry->ref_.PutLocked();
+    MarkDeadLocked(*dentry);
+  }
+  UnlockWithParent(*dentry, parent);
+  if (dies) ending.dead_ = dentry.Leak();
+}
+
+Dcache::Ending::~Ending() {
+  if (dead_ == nullptr) return;
+  SYNC_POINT(cache_.vfs_.sync_points(), "dcache:put:last");
+  cache_.Put(cache_.Dispose(dead_));
 }
 
 void Dcache::Forget(Dentry& dentry) {

@@ -176,6 +176,21 @@ class Dcache {
   // The name was removed from its directory: unhashed, pin dropped. Users keep the dentry.
   // REQUIRES: the directory's semaphore held for writing.
   void Delete(Dentry& dentry);
+  // The same, and the end of a dentry that only the caller uses: it is dead then, `dentry` is null,
+  // and it is freed with `ending`, which is declared before the locks around.
+  class Ending {
+   public:
+    explicit Ending(Dcache& cache) : cache_(cache) {}
+    ~Ending();
+    Ending(const Ending&) = delete;
+    Ending& operator=(const Ending&) = delete;
+
+   private:
+    friend class Dcache;
+    Dcache& cache_;
+    Dentry* dead_ = nullptr;
+  };
+  void Delete(DentryRef& dentry, Ending& ending);
   // Forgets a name that no longer holds, with everything cached below it. What is in use stays
   // alive, unhashed. Invalidate also detaches what is mounted there and below, so it is called
   // without locks.
@@ -278,6 +293,7 @@ class Dcache {
   class MoveLocks;
 
   Dentry* LockParentOf(Dentry& dentry);
+  void DeleteLocked(Dentry& dentry);
   void LockWithParent(Dentry& dentry, Dentry*& parent);
   void UnlockWithParent(Dentry& dentry, Dentry* parent);
   bool KeepLocked(Dentry& dentry);

@@ -379,7 +379,7 @@ void Notify::TellDelete(Inode& dir, Dentry& victim, std::string_view name) {
   Inode& inode = victim.inode();
   if (!inode.is_dir() && (inode.flags() & kInodeWatched)) Tell(inode, {.event = IN_ATTRIB});
   // Used by nobody else, it is gone before its directory hears of it.
-  if (victim.refs() == 1) OnLetGo(inode);
+  if (victim.refs() <= 1) OnLetGo(inode);
   OnName(dir, IN_DELETE | DirBit(inode), name);
 }
 

@@ -101,7 +101,7 @@ class Notify {
   }
   void OnCreate(Inode& dir, const Dentry& made, std::string_view name);
   void OnLink(Inode& dir, Inode& inode, std::string_view name);
-  // The victim has left its directory; the caller has a reference on it.
+  // The victim has left its directory; the caller has a reference on it, or it is dead.
   void OnDelete(Inode& dir, Dentry& victim, std::string_view name) {
     if (active()) [[unlikely]]
       TellDelete(dir, victim, name);

@@ -132,6 +132,7 @@ Status Ops::Unlink(const Path& dir, std::string_view name, const Creds& creds,
                    const MountNamespace* ns) {
   TRY(CheckVictim(dir, name, creds));
   const Name hashed(vfs_.hash_key(), name);
+  Dcache::Ending ending(vfs_.dcache());
   DentryRef victim;
   DetachLater mounted(vfs_.mounts());
   base::WriteLock lock(dir.inode().sem());
@@ -144,8 +145,9 @@ Status Ops::Unlink(const Path& dir, std::string_view name, const Creds& creds,
   // No reference where nothing is mounted: who uses it last decides when watchers hear of its end.
   if (victim->flags() & kDentryMounted) mounted.From(*victim);
   SYNC_POINT(vfs_.sync_points(), "ops:unlink:done");
-  vfs_.dcache().Delete(*victim);
-  vfs_.notify().OnDelete(dir.inode(), *victim, name);
+  Dentry& gone = *victim;
+  vfs_.dcache().Delete(victim, ending);
+  vfs_.notify().OnDelete(dir.inode(), gone, name);
   RememberRemoved(dir, hashed, NegativeReason::kUnlink);
   return {};
 }
@@ -168,6 +170,7 @@ Status Ops::Rmdir(const Path& dir, std::string_view name, const Creds& creds,
                   const MountNamespace* ns) {
   TRY(CheckVictim(dir, name, creds));
   const Name hashed(vfs_.hash_key(), name);
+  Dcache::Ending ending(vfs_.dcache());
   DentryRef victim;
   {
     base::WriteLock lock(dir.inode().sem());
@@ -179,13 +182,13 @@ Status Ops::Rmdir(const Path& dir, std::string_view name, const Creds& creds,
     SYNC_POINT(vfs_.sync_points(), "ops:rmdir:locked");
     TRY(dir.inode().ops().Rmdir(dir.inode(), *victim));
     Inode::Update(victim->inode()).SetFlag(kInodeDead);
-    vfs_.dcache().Delete(*victim);
-    vfs_.notify().OnDelete(dir.inode(), *victim, name);
+    Dentry& gone = *victim;
+    vfs_.dcache().Delete(victim, ending);
+    vfs_.notify().OnDelete(dir.inode(), gone, name);
     RememberRemoved(dir, hashed, NegativeReason::kRmdir);
   }
-  // What was cached below, and mounted there, goes with it. Nothing new comes to a dead directory.
-  const bool bare = !(victim->flags() & kDentryMounted) && !vfs_.dcache().HasChildren(*victim);
-  if (!bare) vfs_.dcache().Invalidate(*victim);
+  // What was cached below, and mounted there, goes with it; what is dead has had neither.
+  if (victim != nullptr) vfs_.dcache().Invalidate(*victim);
   return {};
 }
 
