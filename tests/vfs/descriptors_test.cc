@@ -182,5 +182,20 @@ TEST(FileLimit, IsOfTheWholeVfsAndNotForTheAdministrator) {
   EXPECT_OK(user.Open("/", O_RDONLY));
 }
 
+TEST(FileLimit, IsExactAlthoughAThreadFarFromItLooksSeldom) {
+  constexpr size_t kLimit = 1500;
+  const auto vfs = Vfs::Create({.max_files = kLimit});
+  vfs->RegisterType(ramfs::Type());
+  ASSERT_OK(vfs->MountRoot("ramfs", ""));
+  Task one(*vfs, Creds::User(1000, 1000));
+  Task two(*vfs, Creds::User(1000, 1000));
+  for (size_t i = 0; i < kLimit; ++i) ASSERT_OK((i % 2 == 0 ? one : two).Open("/", O_RDONLY));
+  EXPECT_THAT(one.Open("/", O_RDONLY), FailsWith(Errno::kNFile));
+  ASSERT_OK(two.Close(0));
+  EXPECT_OK(one.Open("/", O_RDONLY));
+  EXPECT_THAT(two.Open("/", O_RDONLY), FailsWith(Errno::kNFile));
+  EXPECT_EQ(vfs->file_stats().open.Value(), static_cast<int64_t>(kLimit));
+}
+
 }  // namespace
 }  // namespace dentree::vfs

@@ -1,5 +1,8 @@
 // Mounts: attaching and detaching, what is visible, what is busy, read-only.
 
+#include <thread>
+#include <vector>
+
 #include "fixture/fixture.h"
 
 namespace dentree::vfs {
@@ -35,6 +38,20 @@ TEST_F(Mounts, CoversTheDirectoryUntilItIsUnmounted) {
   EXPECT_THAT(task().Stat("/m/below"), FailsWith(Errno::kNoEnt));
   ASSERT_OK(task().Umount("/m"));
   EXPECT_THAT(fs(), HoldsTree({Dir("/m"), Text("/m/below", "under")}));
+}
+
+TEST_F(Mounts, AreBusyWhicheverThreadTookAndLetGoOfWhat) {
+  ASSERT_OK(MountRamfs("/m"));
+  ASSERT_OK(fs().Write("/m/f", ""));
+  std::vector<int> open;
+  std::thread([&] {
+    for (int i = 0; i < 3; ++i) open.push_back(*task().Open("/m/f", O_RDONLY));
+  }).join();
+  for (const int fd : open) {
+    EXPECT_THAT(task().Umount("/m"), FailsWith(Errno::kBusy));
+    ASSERT_OK(task().Close(fd));
+  }
+  EXPECT_OK(task().Umount("/m"));
 }
 
 TEST_F(Mounts, HaveDevicesAndInodesOfTheirOwn) {
