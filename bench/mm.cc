@@ -19,10 +19,13 @@ struct Object {
 static_assert(sizeof(Object) == 128);
 
 struct World {
+  explicit World(const mm::Memory::Options& options = {.profile = false})
+      : memory(options, rcu, faults, sync) {}
+
   base::RcuDomain rcu;
   base::FaultInjector faults;
   base::SyncPoints sync;
-  mm::Memory memory{{}, rcu, faults, sync};
+  mm::Memory memory;
 };
 
 constexpr size_t kMany = 1000;
@@ -69,16 +72,36 @@ void MeasureObjects(const bench::Report& report) {
         n, held, [] { return std::malloc(sizeof(Object)); },
         [](void* object) { std::free(object); });
   });
-  experiment.Add("charged bytes", [&](uint64_t n) {
+  const auto charged = [](mm::Memory& memory, uint64_t n) {
     while (n--) {
-      void* bytes = world.memory.AllocBytes(48, "mm:bench");
+      void* bytes = memory.AllocBytes(48, "mm:bench");
       bench::Keep(bytes);
-      world.memory.FreeBytes(bytes, 48);
+      memory.FreeBytes(bytes, 48);
+    }
+  };
+  experiment.Add("charged bytes", [&](uint64_t n) { charged(world.memory, n); });
+  // The same, with each object and block accounted to the place that asked for it.
+  World profiled({.profile = true});
+  mm::ObjectCache<Object> accounted(profiled.memory, "object");
+  std::vector<Object*> accounted_in_use(in_use.size());
+  for (Object*& object : accounted_in_use) object = accounted.Alloc();
+  experiment.Add("cache with profiling, one at a time", [&](uint64_t n) {
+    while (n--) {
+      Object* object = accounted.Alloc();
+      bench::Keep(object);
+      accounted.Free(object);
     }
   });
+  experiment.Add("cache with profiling, in thousands", [&](uint64_t n) {
+    InThousands(
+        n, held, [&]() -> void* { return accounted.Alloc(); },
+        [&](void* object) { accounted.Free(static_cast<Object*>(object)); });
+  });
+  experiment.Add("charged bytes with profiling", [&](uint64_t n) { charged(profiled.memory, n); });
   experiment.Run();
   report.Table("128-byte object, allocated and freed", experiment);
   for (Object* object : in_use) cache.Free(object);
+  for (Object* object : accounted_in_use) accounted.Free(object);
 }
 
 void MeasureLru(const bench::Report& report) {

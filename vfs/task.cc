@@ -427,9 +427,22 @@ Status Task::Mknod(std::string_view path, Mode mode, DevId rdev, int dir) {
   });
 }
 
+namespace {
+
+// A removal must not fail for want of memory: it is how memory is given back. Refused, it has
+// changed nothing, and is done once more on the reserve.
+template <class Once>
+Status Remove(Vfs& vfs, Once once) {
+  const Status done = RetryStale(once);
+  if (done || done.error() != Errno::kNoMem) return done;
+  const mm::ReserveScope reserve(vfs.memory());
+  return RetryStale(once);
+}
+
+}  // namespace
+
 Status Task::Rmdir(std::string_view path, int dir) {
-  const mm::ReserveScope reserve(vfs_.memory());
-  return RetryStale([&]() -> Status {
+  return Remove(vfs_, [&]() -> Status {
     const Parent parent = TRY(ParentAt(dir, path));
     switch (parent.kind) {
       case Parent::Last::kDot:
@@ -446,8 +459,7 @@ Status Task::Rmdir(std::string_view path, int dir) {
 }
 
 Status Task::Unlink(std::string_view path, int dir) {
-  const mm::ReserveScope reserve(vfs_.memory());
-  return RetryStale([&]() -> Status {
+  return Remove(vfs_, [&]() -> Status {
     const Parent parent = TRY(ParentAt(dir, path));
     if (parent.kind != Parent::Last::kNormal) return Err(Errno::kIsDir);
     if (parent.trailing_slash) {
