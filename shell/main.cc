@@ -27,14 +27,17 @@ using shell::kSuccess;
 using shell::kUsageError;
 
 constexpr char kEvents = '\x02', kVersion = '\x03', kUser = '\x04', kHist = '\x05',
-               kInject = '\x06', kViaRing = '\x07', kNoHost = '\x08', kDelay = '\x0e';
+               kInject = '\x06', kViaRing = '\x07', kNoHost = '\x08', kDelay = '\x0e',
+               kMemory = '\x0f', kProfile = '\x10';
 constexpr shell::Option kOptions[] = {
     {'c', "", "run COMMANDS and exit; further arguments are $0, $1, ...", "COMMANDS"},
     {kDelay, "delay-ns", "let each question about a name in /host take N nanoseconds more", "N"},
     {kEvents, "events", "load trace events from a catalogue (TSV); - is standard input", "FILE"},
     {kHist, "hist", "give every event the file hist"},
     {kInject, "inject", "give every event the file inject"},
+    {kMemory, "memory", "let all caches and files have N MiB of memory together", "N"},
     {kNoHost, "no-host", "do without /host"},
+    {kProfile, "profile", "account memory to the places in the program that ask for it"},
     {kUser, "user", "be this user, without capabilities, instead of root", "UID[:GID]"},
     {kViaRing, "via-ring", "send every system call through a loop on an io_uring"},
     {kVersion, "version", "output version information and exit"},
@@ -78,6 +81,8 @@ struct Wanted {
   eventfs::Extras extras = eventfs::Extras::kNone;
   vfs::Creds creds = vfs::Creds::Root();
   bool via_ring = false;
+  size_t memory_limit = SIZE_MAX;
+  bool profile = mm::Memory::kDefaultProfile;
   std::string host_directory;
   std::string host_options;
   std::vector<std::string> operands;
@@ -192,6 +197,8 @@ bool LoadEvents(os::Os& os, const std::string& path) {
 
 int BootAndRun(const Wanted& wanted) {
   const auto os = os::Os::Boot({.extras = wanted.extras,
+                                .memory_limit = wanted.memory_limit,
+                                .memory_profile = wanted.profile,
                                 .host_directory = wanted.host_directory,
                                 .host_options = wanted.host_options});
   if (!os) {
@@ -240,6 +247,15 @@ int Main(std::vector<std::string> argv) {
     wanted.creds = *creds;
   }
   wanted.via_ring = arguments->Has(kViaRing);
+  wanted.profile |= arguments->Has(kProfile);
+  if (const auto memory = arguments->Value(kMemory)) {
+    constexpr uint64_t kMostMiB = uint64_t{1} << 40;
+    const auto mib = base::ParseU64(*memory);
+    if (!mib || *mib == 0 || *mib > kMostMiB) {
+      return RefuseUsage("invalid size of memory: '" + *memory + "'");
+    }
+    wanted.memory_limit = *mib << 20;
+  }
   if (!arguments->Has(kNoHost)) wanted.host_directory = WorkingDirectory();
   if (const auto delay = arguments->Value(kDelay)) {
     const auto ns = base::ParseU64(*delay);

@@ -244,6 +244,16 @@ TEST_F(CommandTest, EveryCommandHelps) {
   EXPECT_EQ(Run("help nope"), Fails(1, "help: no help topics match `nope'\n"));
 }
 
+TEST_F(CommandTest, MemoryBeginsWithAVerdict) {
+  EXPECT_THAT(Run("memory").out,
+              MatchesRegex("verdict: nothing is refused, there is no budget; [a-z_ ]+ has most, "
+                           "[0-9]+ %\nbytes: (.|\n)*\ncache (.|\n)*\nshrinker (.|\n)*"));
+  EXPECT_EQ(Run("memory --last"), Ok("memory was never refused\n"));
+  EXPECT_EQ(Run("memory now"), Fails(1,
+                                     "memory: extra operand 'now'\n"
+                                     "Try 'memory --help' for more information.\n"));
+}
+
 // docs/shell.md holds what `help NAME` prints, word for word.
 TEST_F(CommandTest, TheReferenceIsWhatHelpSays) {
   const char* source = ::getenv("DENTREE_SOURCE");

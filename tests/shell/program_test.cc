@@ -158,6 +158,19 @@ TEST_F(Program, IsAnotherUserOnRequest) {
   EXPECT_EQ(Run("--user bob -c id").status, 2);
 }
 
+TEST_F(Program, HasABudgetOnRequest) {
+  EXPECT_EQ(Run("--memory 8 -c 'grep MemTotal /proc/meminfo'"),
+            Ok("MemTotal:           8192 kB\n"));
+  EXPECT_EQ(Run("--memory 0 -c true").status, 2);
+  EXPECT_EQ(Run("--memory lots -c true").status, 2);
+}
+
+TEST_F(Program, AccountsMemoryToItsSitesOnRequest) {
+  EXPECT_EQ(Run("--profile -c 'cat /proc/sys/vm/mem_profiling'"), Ok("1\n"));
+  EXPECT_THAT(Run("--profile -c 'memory --sites'").out,
+              StartsWith("allocinfo - version: 1.0\n#     <size>  <calls> <tag info>\n"));
+}
+
 TEST_F(Program, ExplainsItself) {
   EXPECT_THAT(Run("--help").out, StartsWith("Usage: dentree [OPTION]..."));
   EXPECT_THAT(Run("--version").out, StartsWith("dentree "));
