@@ -125,6 +125,8 @@ Chunk* SlabArena::MapChunk() {
 void SlabArena::Unmap(Chunk& chunk) {
   chunk.arena->chunk_count_.fetch_sub(1, std::memory_order_relaxed);
   chunk.arena->memory_.Uncharge(kChunkHeaderBytes);
+  // Those of slabs that never came back.
+  for (auto& sites : chunk.sites) std::free(sites.load(std::memory_order_relaxed));
   UnpoisonRegion(&chunk, kChunkBytes);
   munmap(&chunk, kChunkBytes);
 }
