@@ -108,47 +108,72 @@ class Finder {
   const int number_;
 };
 
-TEST(Budget, Of8MiBHoldsWhileEightThreadsLookThroughAHundredInstances) {
-  const std::string catalogue = Catalogue();
-  const auto os = os::Os::Boot({.catalogues = {catalogue}, .memory_limit = kBudget}).value();
-  const auto task = os->NewTask();
-  for (int i = 0; i < kInstances; ++i) ASSERT_OK(task->Mkdir(Instance(i), 0755));
-  const char* const seconds = std::getenv("DENTREE_BUDGET_SECONDS");
-  const auto duration = std::chrono::seconds(seconds != nullptr ? std::atoi(seconds) : 3);
+class Budget : public testing::Test {
+ protected:
+  Budget()
+      : catalogue_(Catalogue()),
+        os_(os::Os::Boot({.catalogues = {catalogue_}, .memory_limit = kBudget}).value()) {
+    const auto task = os_->NewTask();
+    for (int i = 0; i < kInstances; ++i) CHECK(task->Mkdir(Instance(i), 0755).has_value());
+  }
 
-  std::vector<std::unique_ptr<Finder>> finders;
-  for (int i = 0; i < kThreads; ++i) {
-    finders.push_back(std::make_unique<Finder>(*os, i));
+  // Lets the finders run; what they found wrong fails the test.
+  void Run(std::chrono::seconds duration) {
+    std::vector<std::unique_ptr<Finder>> finders;
     // An enable file for each event and system that can be enabled, and one for all.
-    finders.back()->expected =
-        std::getenv("DENTREE_CATALOGUE") != nullptr ? -1 : kEvents + kSystems + 1;
-  }
-  std::atomic<bool> stop{false};
-  {
-    std::vector<std::jthread> threads;
-    for (const auto& finder : finders) {
-      threads.emplace_back([&stop, &finder] { finder->Run(stop); });
+    const int64_t lines = std::getenv("DENTREE_CATALOGUE") != nullptr ? -1 : kEvents + kSystems + 1;
+    for (int i = 0; i < kThreads; ++i) {
+      finders.push_back(std::make_unique<Finder>(*os_, i));
+      finders.back()->expected = lines;
     }
-    std::this_thread::sleep_for(duration);
-    stop = true;
+    std::atomic<bool> stop{false};
+    {
+      std::vector<std::jthread> threads;
+      for (const auto& finder : finders) {
+        threads.emplace_back([&stop, &finder] { finder->Run(stop); });
+      }
+      std::this_thread::sleep_for(duration);
+      stop = true;
+    }
+    for (const auto& finder : finders) {
+      EXPECT_THAT(finder->wrong, testing::IsEmpty());
+      finds_ += finder->finds;
+      complete_ += finder->complete;
+      refused_ += finder->refused;
+      disabled_ += finder->disabled;
+    }
+    const mm::MemoryStats& stats = memory().stats();
+    EXPECT_LE(memory().high_water(), kBudget);
+    absl::PrintF(
+        "%d finds: %d complete, %d refused; %d times disabled; most ever %d of %d bytes; "
+        "%d reclaims, %d refusals, %d charges from the reserve\n",
+        finds_, complete_, refused_, disabled_, memory().high_water(), kBudget,
+        stats.reclaims.Value(), stats.refused.Value(), stats.reserve_charges.Value());
+    os_->vfs().CheckInvariants();
   }
-  uint64_t finds = 0, complete = 0, refused = 0, disabled = 0;
-  for (const auto& finder : finders) {
-    EXPECT_THAT(finder->wrong, testing::IsEmpty());
-    finds += finder->finds;
-    complete += finder->complete;
-    refused += finder->refused;
-    disabled += finder->disabled;
+  mm::Memory& memory() { return os_->vfs().memory(); }
+
+  const std::string catalogue_;
+  const std::unique_ptr<os::Os> os_;
+  uint64_t finds_ = 0, complete_ = 0, refused_ = 0, disabled_ = 0;
+};
+
+TEST_F(Budget, Of8MiBHoldsWhileEightThreadsLookThroughAHundredInstances) {
+  const char* const seconds = std::getenv("DENTREE_BUDGET_SECONDS");
+  Run(std::chrono::seconds(seconds != nullptr ? std::atoi(seconds) : 3));
+  EXPECT_GT(complete_, 0u);
+}
+
+TEST_F(Budget, ThatIsUsedUpRefusesFindsButNeverToTurnEventsOff) {
+  os_->vfs().DropCaches();
+  size_t taken = 0;
+  for (size_t step = 16 * 1024; step != 0; step /= 2) {
+    while (memory().Charge(step)) taken += step;
   }
-  const mm::MemoryStats& stats = os->vfs().memory().stats();
-  EXPECT_LE(os->vfs().memory().high_water(), kBudget);
-  EXPECT_GT(complete, 0u);
-  absl::PrintF(
-      "%d finds: %d complete, %d refused; %d times disabled; most ever %d of %d bytes; "
-      "%d reclaims, %d refusals, %d charges from the reserve\n",
-      finds, complete, refused, disabled, os->vfs().memory().high_water(), kBudget,
-      stats.reclaims.Value(), stats.refused.Value(), stats.reserve_charges.Value());
-  os->vfs().CheckInvariants();
+  Run(std::chrono::seconds(2));
+  EXPECT_GT(refused_, 0u);
+  EXPECT_GT(memory().stats().reserve_charges.Value(), 0u);
+  memory().Uncharge(taken);
 }
 
 }  // namespace
