@@ -201,6 +201,10 @@ class Memory {
   // Everything that nobody uses goes: priority 0, repeated while it makes progress.
   DropResult DropCaches();
 
+  // Lets all memory go that no object uses, threads' free objects included; waits for grace
+  // periods. May be called where memory may be allocated.
+  void SettleDeferredFrees();
+
   // Memory for things of variable size (names, tables), charged; aligned for any scalar. `point`
   // is a string literal, the fault point's name ("mm:name"). nullptr when refused.
   [[nodiscard]] void* AllocBytes(size_t bytes, const char* point,
@@ -286,7 +290,6 @@ class Memory {
   size_t ShrinkAll(int priority, ReclaimGoal& goal);
   size_t ShrinkHalf(int priority, ReclaimGoal& goal, uint32_t start, Half half);
   void WaitForDeferredFrees();
-  void SettleDeferredFrees();
   void FlushMagazines();
   size_t ReleaseEmptySlabs();
 

@@ -314,8 +314,7 @@ void Memory::WaitForDeferredFrees() {
   }
 }
 
-// Lets all memory go that no object uses: deferred frees empty slabs, and those of type-stable
-// caches wait for a grace period of their own.
+// Deferred frees empty slabs, and those of type-stable caches wait for a grace period of their own.
 void Memory::SettleDeferredFrees() {
   WaitForDeferredFrees();
   FlushMagazines();

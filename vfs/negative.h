@@ -211,6 +211,8 @@ class NegativeCache final : public mm::Shrinker {
   size_t limit() const { return stats_.limit; }
   const NegativeStats& stats() const { return stats_; }
   NegativeStats& stats() { return stats_; }  // for whoever makes the high water start again
+  // Moves entries together whether that is worth it or not, and all of them: for tests.
+  void MoveAll();
   // Memory that the entries' pages take, as charged.
   size_t held_bytes() const;
 
@@ -226,6 +228,7 @@ class NegativeCache final : public mm::Shrinker {
   void Step() { ++steps_; }
   // What of the limit is a policy's: all of it while it is alone.
   size_t Share() const { return limit() / std::max<size_t>(limited_policies_, 1); }
+  bool IsFull() const { return limited_ >= limit(); }
   uint32_t now_ms() const { return now_ms_; }
 
  private:
@@ -291,6 +294,8 @@ class NegativeCache final : public mm::Shrinker {
   bool IsMoving() const { return spaces_[1 - space_.load(std::memory_order_relaxed)].active() > 0; }
   bool WantsMoving() const;
   void Compact(size_t most, size_t slots);
+  void StartMoving();
+  void Move(size_t most, size_t slots);
   bool MoveNext(std::array<Negative*, 2>& fresh, size_t& slots);
   void MoveLocked(Negative& from, Negative& to);
 

@@ -19,20 +19,33 @@ bool NegativeCache::WantsMoving() const {
   return held_bytes() > live + live / 8 + kSlack;
 }
 
+void NegativeCache::StartMoving() {
+  const Session session(*this);
+  if (IsMoving()) return;  // somebody else began
+  space_.fetch_xor(1, std::memory_order_relaxed);
+  move_at_ = 0;
+  stats_.compactions.Add();
+}
+
 // Moves up to `most` entries, in so many slots of the table, if they should be moved at all.
 void NegativeCache::Compact(size_t most, size_t slots) {
   if (!IsMoving()) {
-    Space& empty = spaces_[1 - space_.load(std::memory_order_relaxed)];
-    if (empty.bytes() > 0) {
-      empty.shorts.cache().ReleaseEmptySlabs();
-      empty.longs.cache().ReleaseEmptySlabs();
+    // What was emptied keeps a slab, for objects that threads have at hand.
+    if (spaces_[1 - space_.load(std::memory_order_relaxed)].bytes() > 0) {
+      memory_.SettleDeferredFrees();
     }
     if (!WantsMoving()) return;
-    const Session session(*this);
-    space_.fetch_xor(1, std::memory_order_relaxed);
-    move_at_ = 0;
-    stats_.compactions.Add();
+    StartMoving();
   }
+  Move(most, slots);
+}
+
+void NegativeCache::MoveAll() {
+  StartMoving();
+  Move(SIZE_MAX, dcache_.table_.slots());
+}
+
+void NegativeCache::Move(size_t most, size_t slots) {
   std::array<Negative*, 2> fresh = {};
   for (size_t moved = 0; moved < most && slots > 0; ++moved) {
     for (size_t i = 0; i < fresh.size(); ++i) {

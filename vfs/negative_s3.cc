@@ -14,7 +14,8 @@ namespace {
 
 using Kind = NegativeSpec::Kind;
 
-// What a victim's choice looks at; the last one goes in any case.
+// What a victim's choice looks at. When all of it was hit, the newest one goes, which nobody had
+// the time to ask for; else the last that was looked at.
 constexpr uint32_t kChances = 9;
 // Hits that take an entry from the small to the main queue.
 constexpr uint8_t kPromote = 2;
@@ -61,6 +62,19 @@ class Ghost {
   size_t mask_;
 };
 
+constexpr auto kSmall = Negative::kFirst, kMain = Negative::kSecond;
+
+// Who goes, when `oldest` is the n-th that was looked at and the last.
+Negative& VictimOf(uint32_t n, Negative& oldest, const NegativeQueue& small) {
+  Negative* const newest = small.newest();
+  const bool spared = n == kChances && oldest.used() != 0 && newest != nullptr;
+  return spared && newest->used() == 0 ? *newest : oldest;
+}
+
+NegativeEviction ReasonOf(const Negative& victim) {
+  return victim.queue == kSmall ? NegativeEviction::kCold : NegativeEviction::kHot;
+}
+
 class S3Fifo final : public GlobalNegativePolicy {
  public:
   explicit S3Fifo(NegativeCache& cache) : GlobalNegativePolicy(cache) {}
@@ -81,8 +95,9 @@ class S3Fifo final : public GlobalNegativePolicy {
       if (oldest->dir->gone()) return Out(*oldest, NegativeEviction::kGone);
       const uint8_t use = oldest->used();
       if (n == kChances || use < (small ? kPromote : 1)) {
-        if (small) ghost().Add(*oldest);
-        return Out(*oldest, small ? NegativeEviction::kCold : NegativeEviction::kHot);
+        Negative& victim = VictimOf(n, *oldest, queue(kSmall));
+        if (victim.queue == kSmall) ghost().Add(victim);
+        return Out(victim, ReasonOf(victim));
       }
       if (small) stats().promotions.Add();
       oldest->SetUse(small ? 0 : use - 1);
@@ -91,8 +106,6 @@ class S3Fifo final : public GlobalNegativePolicy {
   }
 
  private:
-  static constexpr auto kSmall = Negative::kFirst, kMain = Negative::kSecond;
-
   Ghost ghost() const { return Ghost(given(), Ghost::SlotsFor(cache_.limit())); }
   bool FromSmall() {
     const size_t small = count(kSmall);
@@ -108,7 +121,11 @@ class S3Fifo final : public GlobalNegativePolicy {
 class DirS3 final : public DirNegativePolicy {
  public:
   DirS3(NegativeCache& cache, uint32_t floor)
-      : DirNegativePolicy(cache), floor_(floor * NegativeDir::kQuotaUnit) {}
+      : DirNegativePolicy(cache),
+        floor_(std::clamp<uint32_t>(static_cast<uint32_t>(std::min<size_t>(
+                                        cache.limit() / kFloorShare, NegativeDir::kMaxQuota)),
+                                    1, floor) *
+               NegativeDir::kQuotaUnit) {}
 
   uint32_t max_steps() const override {
     return NegativeCache::kStepsBefore + kDirVisits + kChances;
@@ -121,9 +138,9 @@ class DirS3 final : public DirNegativePolicy {
     if (known) stats().refaults.Add();
     if (dir.quota < floor_) SetQuota(dir, floor_);
     if (known) {
-      SetQuota(dir, std::min(dir.quota + kQuotaGain, NegativeDir::kMaxQuota));
+      SetQuota(dir, std::max<uint32_t>(std::min(dir.quota + kQuotaGain, MaxQuota()), dir.quota));
       Praise(dir);
-    } else if (IsOver(dir)) {
+    } else if (IsOver(dir) || cache_.IsFull()) {
       SetQuota(dir, std::max<uint32_t>(dir.quota - 1, floor_));
     }
     negative.stamp = Epoch();
@@ -146,12 +163,17 @@ class DirS3 final : public DirNegativePolicy {
   }
 
  private:
-  static constexpr auto kSmall = Negative::kFirst, kMain = Negative::kSecond;
   static constexpr uint32_t kDirVisits = 12;
+  // The floor is at most one in so many of the limit.
+  static constexpr size_t kFloorShare = 16;
   static constexpr uint32_t kQuotaGain = 8 * NegativeDir::kQuotaUnit;
 
   Ghost ghost() const { return Ghost(given(), Ghost::SlotsFor(cache_.limit())); }
   uint16_t Epoch() const { return static_cast<uint16_t>(cache_.now_ms() / kEpochMs); }
+  uint32_t MaxQuota() const {
+    const size_t most = NegativeDir::kMaxQuota / NegativeDir::kQuotaUnit;
+    return static_cast<uint32_t>(std::min(cache_.limit(), most)) * NegativeDir::kQuotaUnit;
+  }
   static bool IsOver(const NegativeDir& dir) {
     return dir.queued_count() * NegativeDir::kQuotaUnit > dir.quota;
   }
@@ -191,8 +213,9 @@ class DirS3 final : public DirNegativePolicy {
       cache_.Step();
       const uint8_t use = oldest.used();
       if (n == kChances || use < (small ? kPromote : 1)) {
-        if (small) ghost().Add(oldest);
-        return Out(oldest, small ? NegativeEviction::kCold : NegativeEviction::kHot);
+        Negative& victim = VictimOf(n, oldest, dir.small);
+        if (victim.queue == kSmall) ghost().Add(victim);
+        return Out(victim, ReasonOf(victim));
       }
       if (small) stats().promotions.Add();
       Praise(dir);
