@@ -288,7 +288,10 @@ constinit const Command kMountCommand{
         "the\n"
         "whole file system. Exit status: 0 if all went well, 1 for a command line that makes no "
         "sense,\n"
-        "32 if the mount failed.",
+        "32 if the mount failed. Where the file system has to be asked, `-o neg=POLICY` says "
+        "which\n"
+        "names that do not exist are remembered, `-o neg_unlink=keep|drop|defer` what a removed\n"
+        "name leaves; see docs/negatives.md.",
     .options = kMountOptions,
     .parsing = Command::Parsing::kOptions,
     .usage_status = 1,

@@ -147,7 +147,7 @@ Dcache::Answer Dcache::Lookup(const Dentry& dir, const Name& name) {
     case Found::kNegative:
       stats_.Add<&DcacheStats::negative_hits>();
       vfs_.negatives().NoteHit(*found.negative);
-      return {Found::kNegative, nullptr, found.negative->asked_ms};
+      return {Found::kNegative, nullptr, found.negative->asked_ms.load(std::memory_order_relaxed)};
     case Found::kMiss:
       break;
   }

@@ -155,6 +155,15 @@ void NegativeCache::Forget(const Dentry& dir, const Name& name) {
   }
 }
 
+bool NegativeCache::Refresh(const Dentry& dir, const Name& name, uint32_t asked_ms) {
+  const base::RcuReadGuard guard(rcu_);
+  Negative* const negative = Find(dir, name);
+  if (negative == nullptr) return false;
+  // What is copied or evicted this moment is asked for again: no more.
+  negative->asked_ms.store(asked_ms, std::memory_order_relaxed);
+  return true;
+}
+
 // One of those that leave goes, or joins the policy there is now, if it was asked for. False: there
 // is none.
 bool NegativeCache::PopLeaving() {

@@ -3,14 +3,15 @@
 // decided by a policy for each super block: negative_policy.h.
 //
 // Which events move an entry:
-//     a lookup misses in a file system that is not authoritative   -> the policy admits it or not;
-//                                                                     in the hash and in a queue
-//     a name is removed                                            -> the same, or first to go
-//     a lookup hits it                                             -> one store, none when
-//     saturated the name comes to exist                                      -> freed at once its
-//     directory's dentry dies, is removed or renamed           -> dead where it stands: the
-//                                                                     NegativeDir says so, O(1)
-//     the policy, the limit or reclaim chooses it                  -> freed
+//     a lookup misses, and the file system has to be asked  -> the policy admits it or not; in the
+//                                                              hash and in a queue
+//     a name is removed                                     -> the same, or first to go
+//     a lookup hits it                                      -> one store; none when saturated
+//     it was asked for again, and is still missing          -> its time is new, no more
+//     the name comes to exist                               -> freed at once
+//     its directory's dentry dies, is removed or renamed    -> dead where it stands: the
+//                                                              NegativeDir says so, O(1)
+//     the policy, the limit or reclaim chooses it           -> freed
 // No dentry knows its negatives, and rmdir, readdir, notify and unmount never meet one. Where the
 // policy keeps a queue for each directory, that is put as a whole with what is leaving; elsewhere
 // the dead are taken as they come to be the oldest. Later work frees a few of those that leave each
@@ -182,6 +183,9 @@ class NegativeCache final : public mm::Shrinker {
   // The name came to exist, or may have.
   // REQUIRES: as Insert.
   void Forget(const Dentry& dir, const Name& name);
+  // The file system was asked again, and the name is still missing: it keeps its place. False: it
+  // is not known. REQUIRES: as Insert.
+  bool Refresh(const Dentry& dir, const Name& name, uint32_t asked_ms);
   // A lookup found it and believes it. In the RCU section in which it was found.
   void NoteHit(Negative& negative) {
     hits_.Add<&NegativeHits::hits>();

@@ -84,7 +84,7 @@ void NegativeCache::MoveLocked(Negative& from, Negative& to) {
   NegativePolicy& policy = *QueuedIn(from);
   to.dir = from.dir;
   to.hash = from.hash;
-  to.asked_ms = from.asked_ms;
+  to.asked_ms.store(from.asked_ms.load(std::memory_order_relaxed), std::memory_order_relaxed);
   to.generation = from.generation;
   to.queue = from.queue;
   to.stamp = from.stamp;

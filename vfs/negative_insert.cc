@@ -222,7 +222,8 @@ NegativeCache::Outcome NegativeCache::TryInsert(const Newcomer& newcomer, Suppli
   Negative& negative = *std::exchange(supplies.negative, nullptr);
   negative.dir = dir;
   negative.hash = newcomer.name.hash();
-  negative.asked_ms = newcomer.now_ms != 0 ? newcomer.now_ms : now_ms_;
+  negative.asked_ms.store(newcomer.now_ms != 0 ? newcomer.now_ms : now_ms_,
+                          std::memory_order_relaxed);
   negative.len = static_cast<uint8_t>(newcomer.name.size());
   std::memcpy(reinterpret_cast<char*>(&negative) + offsetof(Negative, name),
               newcomer.name.text().data(), newcomer.name.size());
@@ -360,9 +361,9 @@ void NegativeCache::TickLocked() {
   const uint32_t before = steps_;
   while (steps_ - before < kTickSteps) {
     const Negative* const deferred = policy.deferred_.oldest();
-    if (deferred == nullptr ||
-        static_cast<int32_t>(now_ms_ - deferred->asked_ms) < int32_t{kDeferMs})
-      break;
+    if (deferred == nullptr) break;
+    const uint32_t age_ms = now_ms_ - deferred->asked_ms.load(std::memory_order_relaxed);
+    if (static_cast<int32_t>(age_ms) < int32_t{kDeferMs}) break;
     PassDeferred(policy);
   }
   policy.Tick(kTickSteps - std::min(kTickSteps, steps_ - before));

@@ -1,7 +1,8 @@
 // The entries that negatives are, and the queues that policies keep them in.
 //
-// Thread safety: an entry's name, directory and time are constant while it can be found; `use` is
-// written by whoever hits it; everything else belongs to NegativeCache's lock.
+// Thread safety: an entry's name and directory are constant while it can be found; `use` is written
+// by whoever hits it, `asked_ms` by whoever asked again; everything else belongs to NegativeCache's
+// lock.
 #pragma once
 
 #include <atomic>
@@ -51,10 +52,10 @@ struct alignas(64) Negative {
     } link;
     base::RcuHead free;  // in no queue
   };
-  uint32_t hash;             // of the name alone
-  uint32_t asked_ms;         // when the file system was asked: MonotonicMs()
-  uint16_t generation : 12;  // of the policy it was made for: NegativePolicy::generation()
-  uint16_t space : 1;        // whose memory it is: NegativeCache
+  uint32_t hash;                   // of the name alone
+  std::atomic<uint32_t> asked_ms;  // when the file system was asked last: MonotonicMs()
+  uint16_t generation : 12;        // of the policy it was made for: NegativePolicy::generation()
+  uint16_t space : 1;              // whose memory it is: NegativeCache
   uint16_t queue : 3;
   uint16_t stamp;  // a policy's clock
   uint8_t len;

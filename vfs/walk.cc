@@ -278,15 +278,17 @@ Result<DentryRef> LookupLocked(Vfs& vfs, Dentry& dir, const Name& name) {
     return std::move(answer.dentry);
   if (StillValid(dir, answer, name, Ask::kYes)) return Take(std::move(answer));
   if (answer.kind == Dcache::Found::kPositive) vfs.dcache().Forget(*answer.dentry);
-  if (answer.kind == Dcache::Found::kNegative) vfs.dcache().ForgetNegative(dir, name);
+  const bool was_missing = answer.kind == Dcache::Found::kNegative;
   SYNC_POINT(vfs.sync_points(), "walk:lookup:slow");
   const int64_t asked_ns = inode.sb().Has(kSbRevalidate) ? vfs.clock().MonotonicNs() : 0;
   Result<InodeRef> found = inode.ops().Lookup(inode, name);
-  if (!found) {
-    const bool cache = found.error() == Errno::kNoEnt && !inode.sb().Has(kSbAuthoritative);
-    if (cache) vfs.dcache().AddNegative(dir, name, asked_ns, NegativeReason::kMiss);
-    return base::Err(found.error());
+  if (!found && found.error() == Errno::kNoEnt) {
+    const bool kept = was_missing && vfs.negatives().Refresh(dir, name, MonotonicMs(asked_ns));
+    if (!kept) vfs.dcache().AddNegative(dir, name, asked_ns, NegativeReason::kMiss);
+    return base::Err(Errno::kNoEnt);
   }
+  if (was_missing) vfs.dcache().ForgetNegative(dir, name);
+  if (!found) return base::Err(found.error());
   Dcache::New fresh = TRY(vfs.dcache().Alloc(dir, name));
   fresh->set_fsdata(static_cast<uint64_t>(asked_ns));
   DentryRef dentry = vfs.dcache().Add(std::move(fresh), name, *std::move(found));
