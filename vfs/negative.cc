@@ -176,7 +176,7 @@ bool NegativeCache::PopLeaving() {
   const bool used = use != 0 && use != Negative::kTold;
   NegativePolicy* const policy =
       negative->dir->gone() || scanning_ ? nullptr : PolicyOf(*negative->dir);
-  const bool fits = policy != nullptr && !policy->wants() && limited_ < limit();
+  const bool fits = policy != nullptr && policy->ready() && limited_ < limit();
   if (used && fits && policy->Admit(negative->dir, 0)) {
     Join(*negative, *policy, NegativeVerdict::kKeep);
   } else {

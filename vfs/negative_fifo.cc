@@ -176,6 +176,7 @@ class Khleb final : public GlobalNegativePolicy {
   bool has_limit() const override { return false; }
   uint32_t max_steps() const override { return NegativeCache::kStepsBefore + most_ + 1; }
   size_t wants_bytes() const override { return Buckets() * sizeof(NegativeQueue); }
+  bool needs_bytes() const override { return true; }
   void Enter(Negative& negative) override {
     negative.queue = kOnly;
     BucketOf(negative).PushNewest(negative);

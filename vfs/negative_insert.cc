@@ -54,6 +54,7 @@ struct NegativeCache::Supplies {
   // What the last try found wanting.
   bool wants_negative = false, wants_dir = false, wants_policy = false;
   size_t wants_bytes = 0;
+  bool refused = false;  // these
   bool ticked = false;
 };
 
@@ -97,11 +98,10 @@ bool NegativeCache::Supply(const Newcomer& newcomer, Supplies& supplies) {
     supplies.wants_policy = false;
   }
   if (supplies.wants_bytes != 0) {
-    // It works without, too: but not before every try asks again.
     supplies.buffer = memory_.AllocBytes(supplies.wants_bytes, "mm:negative_policy");
-    if (supplies.buffer == nullptr) return false;
+    supplies.refused = supplies.buffer == nullptr;
     supplies.buffer_bytes = std::exchange(supplies.wants_bytes, 0);
-    std::memset(supplies.buffer, 0, supplies.buffer_bytes);
+    if (!supplies.refused) std::memset(supplies.buffer, 0, supplies.buffer_bytes);
   }
   return true;
 }
@@ -116,11 +116,14 @@ NegativePolicy* NegativeCache::PolicyFor(const Newcomer& newcomer, Supplies& sup
     policy = std::exchange(supplies.policy, nullptr);
     AddPolicy(*policy, newcomer.sb);
   }
-  if (policy->wants()) {
-    if (supplies.buffer == nullptr) return supplies.wants_bytes = policy->wants_bytes(), nullptr;
+  if (policy->wants() && supplies.buffer != nullptr) {
     policy->Give(std::exchange(supplies.buffer, nullptr), supplies.buffer_bytes);
   }
-  return policy;
+  if (policy->wants() && supplies.refused) policy->Refuse();
+  if (policy->wants() && !supplies.refused) {
+    return supplies.wants_bytes = policy->wants_bytes(), nullptr;
+  }
+  return policy->ready() ? policy : nullptr;
 }
 
 NegativeVerdict NegativeCache::Judge(const Newcomer& newcomer, NegativePolicy& policy,

@@ -49,8 +49,9 @@ class NegativePolicy {
   virtual bool per_dir() const { return false; }   // queues belong to directories
   virtual uint8_t first_use() const { return 0; }  // Negative::kTold: to be told of hits
   virtual NegativeVerdict on_unlink() const { return NegativeVerdict::kKeep; }
-  // Memory it works better with, given once by Give.
+  // Memory it works better with, given once by Give; or does not work without.
   virtual size_t wants_bytes() const { return 0; }
+  virtual bool needs_bytes() const { return false; }
 
   // --- hooks ---
   // `dir` is null when the directory has none yet; `names` are those of it in memory.
@@ -82,7 +83,10 @@ class NegativePolicy {
   uint16_t generation() const { return generation_; }
   // The memory asked for, zeroed; charged, and freed with the policy.
   void Give(void* memory, size_t bytes) { given_ = memory, given_bytes_ = bytes; }
-  bool wants() const { return given_ == nullptr && wants_bytes() != 0; }
+  bool wants() const { return given_ == nullptr && !refused_ && wants_bytes() != 0; }
+  bool ready() const { return given_ != nullptr || !needs_bytes(); }
+  // It will not be given. Nobody tries again.
+  void Refuse() { refused_ = !needs_bytes(); }
 
  protected:
   explicit NegativePolicy(NegativeCache& cache) : cache_(cache) {}
@@ -101,6 +105,7 @@ class NegativePolicy {
 
   void* given_ = nullptr;
   size_t given_bytes_ = 0;
+  bool refused_ = false;
   size_t bytes_ = 0;  // of the policy itself
   size_t size_ = 0;   // entries that entered or are deferred
   NegativeQueue deferred_;

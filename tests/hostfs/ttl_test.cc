@@ -63,6 +63,18 @@ TEST_F(Ttl, AFileCreatedOnTheHostAppearsWithinTheTtl) {
   EXPECT_EQ(stats().misses.Value(), 1u);
 }
 
+TEST_F(Ttl, AMissThatIsStillOneKeepsItsNegative) {
+  Mount();
+  for (uint64_t asked = 1; asked <= 3; ++asked) {
+    EXPECT_THAT(task().Stat("/host/gone"), FailsWith(Errno::kNoEnt));
+    EXPECT_EQ(stats().misses.Value(), asked);
+    EXPECT_THAT(task().Stat("/host/gone"), FailsWith(Errno::kNoEnt));
+    EXPECT_EQ(stats().misses.Value(), asked) << "believed";
+    Expire();
+  }
+  EXPECT_EQ(vfs().negatives().stats().inserts.Value(), 1u);
+}
+
 TEST_F(Ttl, EachMissHasItsOwnTime) {
   Mount();
   EXPECT_THAT(task().Stat("/host/early"), FailsWith(Errno::kNoEnt));

@@ -520,6 +520,23 @@ TEST_F(ManyNegatives, OfTemporaryFilesAreFewAndLeaveTheOthersAlone) {
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(MissIn("e", i));
 }
 
+TEST_F(ManyNegatives, WorkWithoutTheMemoryTheyWouldLike) {
+  for (const char* option : {"neg=dirs3", "neg=s3fifo", "neg=tinylfu"}) {
+    Mount("neg=lru");
+    MissIn("d", 0);
+    ASSERT_OK(task().Mount("", "/r", "", std::string("remount,") + option));
+    faults().Arm(base::FaultPlan::Nth("mm:negative_policy", 1));
+    MissIn("d", 1);
+    EXPECT_EQ(faults().Counts("mm:negative_policy").failures, 1u) << option;
+    faults().Reset();
+    EXPECT_TRUE(MissIn("d", 1)) << option;
+    for (int i = 0; i < 10'000; ++i) MissIn("d", i);
+    EXPECT_LE(size(), kDefaultNegativeLimit);
+    ASSERT_OK(task().Umount("/r"));
+    DropCaches();
+  }
+}
+
 class Unbounded : public Policies {
  protected:
   static constexpr int kMany = 20'000;
