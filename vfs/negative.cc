@@ -289,8 +289,6 @@ mm::ScanResult NegativeCache::Scan(size_t nr) {
 
 // --- checks ----------------------------------------------------------------------------------
 
-size_t NegativeCache::held_bytes() const { return spaces_[0].bytes() + spaces_[1].bytes(); }
-
 void NegativeCache::CheckInvariants() const {
   base::MutexLock lock(lock_);
   size_t count = leaving_count_.load(std::memory_order_relaxed);

@@ -217,8 +217,9 @@ class NegativeCache final : public mm::Shrinker {
   NegativeStats& stats() { return stats_; }  // for whoever makes the high water start again
   // Moves entries together whether that is worth it or not, and all of them: for tests.
   void MoveAll();
-  // Memory that the entries' pages take, as charged.
-  size_t held_bytes() const;
+  // Memory that the entries' pages take, as charged; and of that, what the entries fill.
+  size_t held_bytes() const { return spaces_[0].bytes() + spaces_[1].bytes(); }
+  size_t live_bytes() const { return spaces_[0].live_bytes() + spaces_[1].live_bytes(); }
 
   std::string_view name() const override { return "negative"; }
   size_t Count() override { return size(); }
@@ -255,6 +256,10 @@ class NegativeCache final : public mm::Shrinker {
           longs(memory, long_name, mm::CacheFlags::kReclaimable) {}
     size_t active() const { return shorts.active_objects() + longs.active_objects(); }
     size_t bytes() const { return shorts.Info().bytes + longs.Info().bytes; }
+    size_t live_bytes() const { return LiveBytes(shorts.Info()) + LiveBytes(longs.Info()); }
+    static size_t LiveBytes(const mm::CacheInfo& info) {
+      return info.active_objects * info.slot_bytes;
+    }
     mm::ObjectCache<Negative> shorts;
     mm::ObjectCache<LongNegative> longs;
   };

@@ -14,7 +14,7 @@ namespace dentree::vfs {
 
 // Held is an eighth more than live, and two pages. Not while entries are being moved.
 bool NegativeCache::WantsMoving() const {
-  const auto live = static_cast<size_t>(stats_.bytes.Value());
+  const size_t live = live_bytes();
   constexpr size_t kSlack = 8192;
   return held_bytes() > live + live / 8 + kSlack;
 }
