@@ -20,16 +20,19 @@ namespace dentree::lab {
 inline constexpr std::string_view kUnbounded = "unbounded";
 
 struct PolicyInfo {
-  std::string name;
+  std::string name;  // as the VFS describes it: "dirmax:N"
   std::string help;
 };
 // Those that the VFS has.
 std::vector<PolicyInfo> Policies();
+// What "all" stands for: each of them, with a parameter where it needs one.
+std::vector<std::string> PoliciesToTry();
 // The policy of a mount that asks for none.
 std::string_view DefaultPolicy();
-// "NAME" or "NAME:PARAMETER"; the error is a message that names what there is.
+// "NAME" or "NAME:PARAMETER", as the mount option neg= takes it; the error is a message that names
+// what there is.
 std::expected<void, std::string> CheckPolicy(std::string_view policy);
-// Whether the cap matters to it.
+// Whether it keeps within the cap: the others have bounds of their own, or none. `policy` is one.
 bool ObeysCap(std::string_view policy);
 
 // A Vfs of which the root is an empty labfs. The error is a message.
@@ -46,10 +49,11 @@ std::string MountData(const LabOptions& options);
 struct PolicyCounts {
   uint64_t entries = 0;
   uint64_t high_water = 0;  // of entries
-  uint64_t bytes = 0;       // of the slabs of negatives, which do not go when entries do
+  uint64_t bytes = 0;       // of their pages
   uint64_t inserts = 0;
   uint64_t evictions = 0;
-  uint64_t max_steps = 0;  // of one insert; 0: not counted
+  uint64_t refaults = 0;
+  uint64_t max_steps = 0;  // of one insert
 };
 PolicyCounts CountsOf(vfs::Vfs& vfs);
 

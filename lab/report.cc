@@ -21,8 +21,6 @@ std::string CapText(const Cell& cell) {
   return ObeysCap(cell.policy) ? std::to_string(cell.cap) : "-";
 }
 
-std::string StepsText(uint64_t steps) { return steps == 0 ? "-" : std::to_string(steps); }
-
 std::string HeadOf(const WorkloadReport& report) {
   std::string text = absl::StrFormat("%s: %d events, %d misses, unbounded hits %d", report.name,
                                      report.events, report.misses, report.unbounded_hits);
@@ -40,12 +38,12 @@ constexpr std::string_view kColumns =
 std::string LineOf(const Cell& cell) {
   const ReplayResult& result = cell.result;
   std::string line = absl::StrFormat(
-      "  %-14s %6s %8d %10d %6.1f%% %8d %7d %6s %15d %7d %7d %9d %7d %9.1f", cell.policy,
+      "  %-14s %6s %8d %10d %6.1f%% %8d %7d %6d %15d %7d %7d %9d %7d %9.1f", cell.policy,
       CapText(cell), cell.cost_ns, result.hits(), 100 * cell.of_unbounded,
-      result.negatives.high_water, result.negatives.bytes / 1024,
-      StepsText(result.negatives.max_steps), result.insert_ns.Quantile(0.5),
-      result.insert_ns.Quantile(0.99), result.insert_ns.Quantile(0.9999), result.insert_ns.max(),
-      result.hit_ns.Quantile(0.5), static_cast<double>(cell.saved_ns()) / 1e6);
+      result.negatives.high_water, result.negatives.bytes / 1024, result.negatives.max_steps,
+      result.insert_ns.Quantile(0.5), result.insert_ns.Quantile(0.99),
+      result.insert_ns.Quantile(0.9999), result.insert_ns.max(), result.hit_ns.Quantile(0.5),
+      static_cast<double>(cell.saved_ns()) / 1e6);
   if (result.surprises > 0) line += absl::StrFormat("  (%d other answers)", result.surprises);
   return line + "\n";
 }
@@ -99,11 +97,10 @@ std::string SummaryText(std::span<const WorkloadReport> reports) {
       "  policy            cap     mean    least  entries  steps  insert ns: p50     p99   p9999"
       "       max  least on\n";
   for (const Sum& sum : SumsOf(reports)) {
-    text += absl::StrFormat("  %-14s %6s %7.1f%% %7.1f%% %8d %6s %15d %7d %7d %9d  %s\n",
+    text += absl::StrFormat("  %-14s %6s %7.1f%% %7.1f%% %8d %6d %15d %7d %7d %9d  %s\n",
                             sum.policy, sum.cap, 100 * sum.mean(), 100 * sum.least, sum.entries,
-                            StepsText(sum.steps), sum.insert_ns.Quantile(0.5),
-                            sum.insert_ns.Quantile(0.99), sum.insert_ns.Quantile(0.9999),
-                            sum.insert_ns.max(), sum.least_on);
+                            sum.steps, sum.insert_ns.Quantile(0.5), sum.insert_ns.Quantile(0.99),
+                            sum.insert_ns.Quantile(0.9999), sum.insert_ns.max(), sum.least_on);
   }
   return text;
 }
@@ -130,22 +127,22 @@ std::string TableText(std::span<const WorkloadReport> reports) {
 std::string CsvText(std::span<const WorkloadReport> reports) {
   std::string text =
       "workload,policy,cap,cost_ns,threads,events,misses,hits,asked,of_unbounded,best,surprises,"
-      "repairs,entries_most,entries_end,bytes,inserts,evictions,steps_most,insert_p50_ns,"
+      "repairs,entries_most,entries_end,bytes,inserts,evictions,refaults,steps_most,insert_p50_ns,"
       "insert_p99_ns,insert_p9999_ns,insert_max_ns,hit_p50_ns,saved_ns,seconds\n";
   for (const WorkloadReport& report : reports) {
     for (const Cell& cell : report.cells) {
       const ReplayResult& result = cell.result;
       const auto best = std::ranges::find(report.best, cell.cap, [](auto& at) { return at.first; });
       text += absl::StrFormat(
-          "%s,%s,%d,%d,%d,%d,%d,%d,%d,%.4f,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%.6f\n",
+          "%s,%s,%d,%d,%d,%d,%d,%d,%d,%.4f,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%.6f\n",
           report.name, cell.policy, cell.cap, cell.cost_ns, cell.threads, result.events,
           result.misses, result.hits(), result.asked, cell.of_unbounded,
           best == report.best.end() ? 0 : best->second, result.surprises, result.repairs,
           result.negatives.high_water, result.negatives.entries, result.negatives.bytes,
-          result.negatives.inserts, result.negatives.evictions, result.negatives.max_steps,
-          result.insert_ns.Quantile(0.5), result.insert_ns.Quantile(0.99),
-          result.insert_ns.Quantile(0.9999), result.insert_ns.max(), result.hit_ns.Quantile(0.5),
-          cell.saved_ns(), result.seconds);
+          result.negatives.inserts, result.negatives.evictions, result.negatives.refaults,
+          result.negatives.max_steps, result.insert_ns.Quantile(0.5),
+          result.insert_ns.Quantile(0.99), result.insert_ns.Quantile(0.9999),
+          result.insert_ns.max(), result.hit_ns.Quantile(0.5), cell.saved_ns(), result.seconds);
     }
   }
   return text;

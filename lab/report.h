@@ -14,7 +14,7 @@ namespace dentree::lab {
 //
 //     hits       answers for which the file system was not asked, and as % of those of unbounded
 //     entries    the most negatives there were; KiB: their memory at the end
-//     steps      the most list steps of one insert; - where nobody counts them
+//     steps      the most entries and directories that one insert looked at
 //     insert ns  of a lookup that put one in, without the injected cost: median, 99 %, 99.99 %,
 //     most hit ns     of a lookup that was answered by one: median saved ms   hits times cost
 std::string TableText(std::span<const WorkloadReport> reports);

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -77,7 +78,7 @@ std::optional<std::vector<std::string>> PoliciesOf(Call& call,
   std::vector<std::string> policies;
   for (const std::string_view word : base::Split(*text, ',')) {
     if (word == "all") {
-      for (const lab::PolicyInfo& policy : lab::Policies()) policies.push_back(policy.name);
+      std::ranges::copy(lab::PoliciesToTry(), std::back_inserter(policies));
     } else {
       policies.emplace_back(word);
     }
@@ -136,15 +137,9 @@ lab::Progress ProgressOf(Call& call) {
 
 // --- the experiments --------------------------------------------------------------------------
 
-std::vector<std::string> NamesOfPolicies() {
-  std::vector<std::string> names;
-  for (const lab::PolicyInfo& policy : lab::Policies()) names.push_back(policy.name);
-  return names;
-}
-
 int RunNegative(Call& call) {
   lab::NegativeOptions options;
-  auto policies = PoliciesOf(call, NamesOfPolicies());
+  auto policies = PoliciesOf(call, lab::PoliciesToTry());
   if (!policies) return call.status();
   const auto caps = Numbers(call, kCaps, vfs::kDefaultNegativeLimit, 1, kMostCap);
   if (!caps) return call.status();
@@ -239,8 +234,9 @@ int RunTeardown(Call& call) {
 
 int RunPolicies(Call& call) {
   for (const lab::PolicyInfo& policy : lab::Policies()) {
-    call.out.Put(absl::StrFormat("%-12s %s%s\n", policy.name, policy.help,
-                                 policy.name == lab::DefaultPolicy() ? " (the default)" : ""));
+    const bool standard = policy.name.substr(0, policy.name.find(':')) == lab::DefaultPolicy();
+    call.out.Put(absl::StrFormat("%-14s %s%s\n", policy.name, policy.help,
+                                 standard ? " (the default)" : ""));
   }
   return call.status();
 }
