@@ -199,6 +199,18 @@ Trace FlipFlop(uint64_t rounds) {
   return trace;
 }
 
+Trace Survive(uint64_t hot, uint64_t scan) {
+  Trace trace("survive");
+  const auto look_up_hot = [&] {
+    for (uint64_t i = 0; i < hot; ++i) trace.Miss(absl::StrFormat("/hot/%04d", i));
+  };
+  look_up_hot();
+  look_up_hot();
+  for (uint64_t i = 0; i < scan; ++i) trace.Miss(absl::StrFormat("/junk/scan/%08d", i));
+  look_up_hot();
+  return trace;
+}
+
 Trace Compiler(uint64_t files, uint64_t headers, uint64_t directories, uint64_t seed) {
   constexpr uint64_t kHeaders = 4000;
   Trace trace("compiler");

@@ -26,6 +26,9 @@ Trace ZipfInOneDirectory(uint64_t count, uint64_t hot, uint64_t seed);
 Trace Loop(uint64_t names, uint64_t rounds);
 // A name that is looked up, made and removed, again and again, as a lock file is.
 Trace FlipFlop(uint64_t rounds);
+// `hot` names are looked up twice, then `scan` others once, then the hot ones again: half of the
+// hits that are possible are for who still knows them.
+Trace Survive(uint64_t hot, uint64_t scan);
 // What a compiler does with `files` files, each of which includes `headers` headers (some of 4,000,
 // a few of them in most files), searched for in `directories` directories.
 Trace Compiler(uint64_t files, uint64_t headers, uint64_t directories, uint64_t seed);

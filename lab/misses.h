@@ -28,12 +28,13 @@ struct MissesOptions {
 struct MissesResult {
   uint64_t count = 0;   // done
   uint64_t window = 0;  // lookups in the first and in the last window
-  // Charged to the Vfs after the first window and at the end, and the process's resident memory.
-  uint64_t bytes_first = 0, bytes_last = 0;
+  // Charged to the Vfs before, after the first window and at the end; the process's resident
+  // memory.
+  uint64_t bytes_start = 0, bytes_first = 0, bytes_last = 0;
   uint64_t resident_first = 0, resident_last = 0;
   double per_second_first = 0, per_second_last = 0;
   PolicyCounts negatives;
-  Histogram ns;  // of each lookup, with the injected cost
+  Histogram ns;  // of each lookup, less the injected cost
   double seconds = 0;
   bool complete = false;  // not interrupted
 
@@ -43,7 +44,8 @@ struct MissesResult {
 
 std::expected<MissesResult, std::string> RunMisses(const MissesOptions& options);
 
-// A table of what each policy did, then the goals for the first, "goal: ..., ok" or "..., MISSED".
+// A table of what each policy did, then the goals (the issue's, and G13) for the first, "goal: ...,
+// ok" or "..., MISSED".
 struct NamedMisses {
   std::string policy;
   MissesResult result;

@@ -16,6 +16,8 @@ constexpr uint64_t kZipfLookups = 400'000;
 constexpr uint64_t kZipfHot = 2'000;
 constexpr uint64_t kLoopRounds = 6;
 constexpr uint64_t kFlipFlops = 2'000;
+constexpr uint64_t kSurvivors = 1'000;
+constexpr uint64_t kSurvivorsScan = 1'000'000;
 
 using SharedTrace = std::shared_ptr<const Trace>;
 

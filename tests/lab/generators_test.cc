@@ -79,6 +79,13 @@ TEST(GeneratorsTest, GhostsComeAgain) {
   EXPECT_EQ(counts.at("/junk/ghost/00019996"), 1);
 }
 
+TEST(GeneratorsTest, HotNamesComeBeforeAndAfterTheScan) {
+  const Trace trace = Survive(3, 10);
+  EXPECT_EQ(trace.events().size(), 19);
+  EXPECT_EQ(CountsOf(trace)["/hot/0000"], 3);
+  EXPECT_EQ(trace.PathOf(trace.events().back()), "/hot/0002");
+}
+
 TEST(GeneratorsTest, ShortTasksAreManyProcesses) {
   const Trace trace = Mixed(Loop(1000, 1), {Mix::Kind::kShortTasks, 1});
   std::set<uint32_t> processes;

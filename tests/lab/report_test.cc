@@ -107,6 +107,13 @@ TEST(ReportTest, ATableHasALineForEachCellAndASummary) {
   EXPECT_THAT(TableText(std::span(reports).first(1)), Not(HasSubstr("all workloads")));
 }
 
+TEST(ReportTest, AWorkloadWithoutPossibleHitsIsInNoMean) {
+  std::vector<WorkloadReport> reports = {Report("a", 50, 0), Report("nothing", 0, 0)};
+  reports[1].unbounded_hits = 0;
+  reports[1].cells[0].of_unbounded = 1;
+  EXPECT_THAT(TableText(reports), HasSubstr("    50.0%    50.0% "));
+}
+
 TEST(ReportTest, CsvHasAsManyFieldsAsNames) {
   const std::string text = CsvText(Real());
   std::istringstream lines(text);
@@ -128,6 +135,8 @@ TEST(ReportTest, GoalsAreJudgedWhereTheyApply) {
   EXPECT_THAT(GoalsText(std::vector{Report("day+scan10:1", 94, 26)}, DefaultPolicy()),
               testing::AllOf(HasSubstr("0.9400, must be at least 0.95: MISSED\n"),
                              HasSubstr("26, must be at most 25: MISSED\n")));
+  EXPECT_THAT(GoalsText(std::vector{Report("survive", 97, 0)}, DefaultPolicy()),
+              HasSubstr("0.9400, must be at least 0.95: MISSED\n"));
   EXPECT_EQ(GoalsText(std::vector{Report("day", 1, 0)}, DefaultPolicy()), "");
   EXPECT_EQ(GoalsText(std::vector{Report("day+scan10:1", 1, 1)}, "another"), "");
 }
