@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "lab/generators.h"
 
 namespace dentree::lab {
 
@@ -24,7 +25,7 @@ struct Step {
   size_t next_use = kNever;  // the next step at which knowing that it is missing saves a lookup
 };
 
-std::vector<Step> StepsOf(const Trace& trace, const Prepared& prepared) {
+std::vector<Step> StepsOf(const Trace& trace, const Prepared& prepared, HitsOf of) {
   // What was known of the names in a directory goes with it: in one that is made again they are
   // others, so a name is a path and how often its directory has gone.
   absl::flat_hash_map<std::pair<std::string_view, uint32_t>, uint32_t> names;
@@ -33,6 +34,7 @@ std::vector<Step> StepsOf(const Trace& trace, const Prepared& prepared) {
   for (const Event& event : prepared.events) {
     if (event.op == Op::kLookup && event.outcome == Outcome::kOk) continue;
     const std::string_view path = prepared.PathOf(trace, event);
+    if (of == HitsOf::kUseful && path.starts_with(kJunk)) continue;
     if (event.op == Op::kRmdir) ++gone[path];
     const auto dir = gone.find(path.substr(0, path.rfind('/')));
     const uint32_t times = dir == gone.end() ? 0 : dir->second;
@@ -51,11 +53,11 @@ std::vector<Step> StepsOf(const Trace& trace, const Prepared& prepared) {
 
 }  // namespace
 
-uint64_t BestHits(const Trace& trace, const Prepared& prepared, size_t cap) {
+uint64_t BestHits(const Trace& trace, const Prepared& prepared, size_t cap, HitsOf of) {
   std::set<std::pair<size_t, uint32_t>> kept;  // by next use
   uint64_t hits = 0;
   size_t now = 0;
-  for (const Step& step : StepsOf(trace, prepared)) {
+  for (const Step& step : StepsOf(trace, prepared, of)) {
     // What is kept under this step's number is this name: it said that it would come now.
     if (!IsRemoval(step.op)) hits += kept.erase({now, step.name});
     ++now;

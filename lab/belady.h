@@ -14,6 +14,11 @@ namespace dentree::lab {
 // How many of Prepared::misses a cache of `cap` entries can answer. An entry is made by a lookup
 // that finds nothing and by an unlink or rmdir; it is of use until its name is made or its
 // directory goes.
-uint64_t BestHits(const Trace& trace, const Prepared& prepared, size_t cap);
+enum class HitsOf : uint8_t {
+  kAll,
+  kUseful,  // leaves junk out (kJunk), which then takes no room either
+};
+uint64_t BestHits(const Trace& trace, const Prepared& prepared, size_t cap,
+                  HitsOf of = HitsOf::kAll);
 
 }  // namespace dentree::lab

@@ -163,7 +163,7 @@ bool IsOfTheDay(std::string_view name) {
 
 Trace UniqueNames(uint64_t count) {
   Trace trace("unique");
-  for (uint64_t i = 0; i < count; ++i) trace.Miss(absl::StrFormat("/junk/unique/%08d", i));
+  for (uint64_t i = 0; i < count; ++i) trace.Miss(absl::StrFormat("/unique/%08d", i));
   return trace;
 }
 

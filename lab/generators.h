@@ -1,8 +1,8 @@
 // Workloads that nobody recorded: what a cache of negatives finds hard, and who wants to break it.
 //
-// Every one is made from a seed alone: the same seed, the same events, on every machine. Junk is
-// below /junk, in names that no recording has. A `Mix` puts its junk between the events of another
-// trace, so that a policy is judged by what the junk does to the names that are useful.
+// Every one is made from a seed alone: the same seed, the same events, on every machine. A `Mix`
+// puts junk between the events of another trace, in names below /junk: a policy is judged by what
+// that does to all other names, the useful ones.
 //
 // Thread safety: functions of their arguments.
 #pragma once
@@ -10,10 +10,13 @@
 #include <cstdint>
 #include <random>
 #include <span>
+#include <string_view>
 
 #include "lab/trace.h"
 
 namespace dentree::lab {
+
+inline constexpr std::string_view kJunk = "/junk/";
 
 // --- alone ---
 

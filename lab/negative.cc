@@ -65,8 +65,9 @@ class Experiment {
     report.misses = prepared.misses;
     report.repairs = prepared.repairs;
     report.unbounded_hits = BestHits(trace, prepared, SIZE_MAX);
+    report.useful_hits = BestHits(trace, prepared, SIZE_MAX, HitsOf::kUseful);
     for (const size_t cap : options_.caps) {
-      report.best.emplace_back(cap, BestHits(trace, prepared, cap));
+      report.best.emplace_back(cap, BestHits(trace, prepared, cap, HitsOf::kUseful));
     }
     for (const std::string& policy : options_.policies) {
       for (const size_t cap : CapsFor(options_, policy)) {
@@ -80,7 +81,7 @@ class Experiment {
           if (!result) return std::unexpected(result.error());
           ++done_;
           if (Interrupted()) return report;  // the last one is not complete
-          Add(report, {policy, cap, cost, options_.threads, 0, *std::move(result)});
+          Add(report, {policy, cap, cost, options_.threads, 0, 0, *std::move(result)});
         }
       }
     }
@@ -95,9 +96,12 @@ class Experiment {
   }
 
  private:
+  static double Part(uint64_t hits, uint64_t of) {
+    return of == 0 ? 1 : static_cast<double>(hits) / static_cast<double>(of);
+  }
   static void Add(WorkloadReport& report, Cell cell) {
-    const auto all = static_cast<double>(report.unbounded_hits);
-    cell.of_unbounded = all == 0 ? 1 : static_cast<double>(cell.result.hits()) / all;
+    cell.of_unbounded = Part(cell.result.hits(), report.unbounded_hits);
+    cell.useful = Part(cell.result.useful_hits, report.useful_hits);
     report.cells.push_back(std::move(cell));
   }
 
@@ -127,6 +131,7 @@ std::vector<Workload> Workloads(std::vector<Trace> traces, Adversaries adversari
   AddMixes(workloads, base);
   if (longest != nullptr) AddMix(workloads, longest, {Mix::Kind::kScan, 10});
   workloads.push_back({"unique", [] { return UniqueNames(kUniqueNames); }});
+  workloads.push_back({"survive", [] { return Survive(kSurvivors, kSurvivorsScan); }});
   workloads.push_back(
       {"zipf", [seed = options.seed] { return ZipfInOneDirectory(kZipfLookups, kZipfHot, seed); }});
   workloads.push_back({"loop", [cap = options.greatest_cap] {

@@ -58,8 +58,10 @@ struct Cell {
   size_t cap;
   uint64_t cost_ns;
   unsigned threads;
-  double
-      of_unbounded;  // hits as a part of those of the policy that keeps all; 1 where that has none
+  // Hits as a part of those of the policy that keeps all; 1 where that has none. Of all names, and
+  // of the useful ones.
+  double of_unbounded;
+  double useful;
   ReplayResult result;
 
   // Time of the file system that the hits saved.
@@ -72,7 +74,8 @@ struct WorkloadReport {
   uint64_t misses = 0;
   uint64_t repairs = 0;
   uint64_t unbounded_hits = 0;                    // the most that is possible
-  std::vector<std::pair<size_t, uint64_t>> best;  // cap, BestHits
+  uint64_t useful_hits = 0;                       // of these, on useful names
+  std::vector<std::pair<size_t, uint64_t>> best;  // cap, the most useful hits possible with it
   std::vector<Cell> cells;  // policies that need no cap have one for each cost
 };
 

@@ -158,10 +158,10 @@ class Picture {
   }
 
   void Best(const WorkloadReport& report, const LogAxis& axis, const auto& up) {
-    if (report.unbounded_hits == 0) return;
+    if (report.useful_hits == 0) return;
     std::string points;
     for (const auto& [cap, hits] : report.best) {
-      const double part = static_cast<double>(hits) / static_cast<double>(report.unbounded_hits);
+      const double part = static_cast<double>(hits) / static_cast<double>(report.useful_hits);
       points += absl::StrFormat("%.1f,%.1f ", axis.At(static_cast<double>(cap)), up(part));
     }
     body_ += absl::StrFormat(
@@ -175,12 +175,12 @@ class Picture {
     for (const Cell& cell : report.cells) {
       if (cell.policy != policy) continue;
       const double x = axis.At(static_cast<double>(cell.result.negatives.high_water));
-      const double y = up(cell.of_unbounded);
+      const double y = up(cell.useful);
       points += absl::StrFormat("%.1f,%.1f ", x, y);
       circles += absl::StrFormat(
           "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" fill=\"%s\" fill-opacity=\"0.8\"><title>%s: "
           "%.1f%% with %d entries</title></circle>\n",
-          x, y, ColorOf(policy), Escaped(policy), 100 * cell.of_unbounded,
+          x, y, ColorOf(policy), Escaped(policy), 100 * cell.useful,
           cell.result.negatives.high_water);
     }
     if (circles.empty()) return;

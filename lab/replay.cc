@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "lab/generators.h"
 #include "lab/labfs.h"
 
 namespace dentree::lab {
@@ -48,6 +49,7 @@ class Replayer {
   void AddTo(ReplayResult& result) const {
     result.events += result_.events;
     result.misses += result_.misses;
+    result.useful_hits += result_.useful_hits;
     result.surprises += result_.surprises;
     result.insert_ns.Merge(result_.insert_ns);
     result.hit_ns.Merge(result_.hit_ns);
@@ -72,13 +74,19 @@ class Replayer {
     const std::string& path = prepared_.PathOf(trace_, event);
     ++result_.events;
     if (event.op == Op::kLookup) return Lookup(task, path, event.outcome);
-    // Counted if it was done: what is made was missing, and the walk to it found that out.
+    const uint64_t misses = stats_.Local().misses.Value();
     const vfs::Status done = Change(task, path, event.op);
     if (!done) {
       ++result_.surprises;
     } else if (event.op == Op::kCreate || event.op == Op::kMkdir) {
-      ++result_.misses;
+      // What is made was missing, and the walk to it found that out.
+      NoteMissing(path, stats_.Local().misses.Value() == misses);
     }
+  }
+
+  void NoteMissing(std::string_view path, bool hit) {
+    ++result_.misses;
+    result_.useful_hits += hit && !path.starts_with(kJunk);
   }
 
   void Lookup(vfs::Task& task, const std::string& path, Outcome expected) {
@@ -92,11 +100,12 @@ class Replayer {
     const bool missing = !found && found.error() == Errno::kNoEnt;
     if (missing != (expected == Outcome::kNoEnt) || (!found && !missing)) ++result_.surprises;
     if (!missing) return;
-    ++result_.misses;
-    if (mine.misses.Value() != misses) {
-      result_.insert_ns.Add(ns > cost ? ns - cost : 0);
-    } else {
+    const bool hit = mine.misses.Value() == misses;
+    NoteMissing(path, hit);
+    if (hit) {
       result_.hit_ns.Add(ns);
+    } else {
+      result_.insert_ns.Add(ns > cost ? ns - cost : 0);
     }
   }
 

@@ -38,11 +38,12 @@ struct ReplayOptions {
 
 struct ReplayResult {
   uint64_t events = 0;
-  uint64_t misses = 0;     // lookups that found nothing, and creations
-  uint64_t asked = 0;      // of these, for which the file system was asked
-  uint64_t surprises = 0;  // answers that were not those of the trace
-  uint64_t repairs = 0;    // Prepared::repairs
-  PolicyCounts negatives;  // at the end
+  uint64_t misses = 0;       // lookups that found nothing, and creations
+  uint64_t asked = 0;        // of these, for which the file system was asked
+  uint64_t useful_hits = 0;  // on names that are not junk (kJunk)
+  uint64_t surprises = 0;    // answers that were not those of the trace
+  uint64_t repairs = 0;      // Prepared::repairs
+  PolicyCounts negatives;    // at the end
   Histogram insert_ns;
   Histogram hit_ns;
   double seconds = 0;

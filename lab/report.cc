@@ -24,24 +24,25 @@ std::string CapText(const Cell& cell) {
 }
 
 std::string HeadOf(const WorkloadReport& report) {
-  std::string text = absl::StrFormat("%s: %d events, %d misses, unbounded hits %d", report.name,
-                                     report.events, report.misses, report.unbounded_hits);
+  std::string text =
+      absl::StrFormat("%s: %d events, %d misses; unbounded hits %d, useful %d", report.name,
+                      report.events, report.misses, report.unbounded_hits, report.useful_hits);
   for (const auto& [cap, hits] : report.best) {
-    text += absl::StrFormat(", best at %d %d", cap, hits);
+    text += absl::StrFormat("; best of %d %d", cap, hits);
   }
-  if (report.repairs > 0) text += absl::StrFormat(", repairs %d", report.repairs);
+  if (report.repairs > 0) text += absl::StrFormat("; repairs %d", report.repairs);
   return text + "\n";
 }
 
 constexpr std::string_view kColumns =
-    "  policy            cap  cost ns       hits  of unb  entries     KiB  steps"
+    "  policy            cap  cost ns       hits  of unb  useful  entries     KiB  steps"
     "  insert ns: p50     p99   p9999       max  hit ns  saved ms\n";
 
 std::string LineOf(const Cell& cell) {
   const ReplayResult& result = cell.result;
   std::string line = absl::StrFormat(
-      "  %-14s %6s %8d %10d %6.1f%% %8d %7d %6d %15d %7d %7d %9d %7d %9.1f", cell.policy,
-      CapText(cell), cell.cost_ns, result.hits(), 100 * cell.of_unbounded,
+      "  %-14s %6s %8d %10d %6.1f%% %6.1f%% %8d %7d %6d %15d %7d %7d %9d %7d %9.1f", cell.policy,
+      CapText(cell), cell.cost_ns, result.hits(), 100 * cell.of_unbounded, 100 * cell.useful,
       result.negatives.high_water, result.negatives.bytes / 1024, result.negatives.max_steps,
       result.insert_ns.Quantile(0.5), result.insert_ns.Quantile(0.99),
       result.insert_ns.Quantile(0.9999), result.insert_ns.max(), result.hit_ns.Quantile(0.5),
@@ -66,9 +67,9 @@ struct Sum {
 
   void Add(const WorkloadReport& report, const Cell& cell) {
     ++cells;
-    sum += cell.of_unbounded;
-    if (cell.of_unbounded < least) least_on = report.name;
-    least = std::min(least, cell.of_unbounded);
+    sum += cell.useful;
+    if (cell.useful < least) least_on = report.name;
+    least = std::min(least, cell.useful);
     entries = std::max(entries, cell.result.negatives.high_water);
     steps = std::max(steps, cell.result.negatives.max_steps);
     insert_ns.Merge(cell.result.insert_ns);
@@ -79,7 +80,7 @@ struct Sum {
 std::vector<Sum> SumsOf(std::span<const WorkloadReport> reports) {
   std::vector<Sum> sums;
   for (const WorkloadReport& report : reports) {
-    if (report.unbounded_hits == 0) continue;  // all are equally good at nothing
+    if (report.useful_hits == 0) continue;  // all are equally good at nothing
     for (const Cell& cell : report.cells) {
       auto it = std::ranges::find_if(sums, [&](const Sum& sum) {
         return sum.policy == cell.policy && sum.cap == CapText(cell);
@@ -96,7 +97,7 @@ std::vector<Sum> SumsOf(std::span<const WorkloadReport> reports) {
 
 std::string SummaryText(std::span<const WorkloadReport> reports) {
   std::string text =
-      "all workloads, best mean first\n"
+      "useful hits over all workloads, best mean first\n"
       "  policy            cap     mean    least  entries  steps  insert ns: p50     p99   p9999"
       "       max  least on\n";
   for (const Sum& sum : SumsOf(reports)) {
@@ -129,7 +130,8 @@ std::string TableText(std::span<const WorkloadReport> reports) {
 
 std::string CsvText(std::span<const WorkloadReport> reports) {
   std::string text =
-      "workload,policy,cap,cost_ns,threads,events,misses,hits,asked,of_unbounded,best,surprises,"
+      "workload,policy,cap,cost_ns,threads,events,misses,hits,asked,of_unbounded,useful_hits,"
+      "useful,best_useful,surprises,"
       "repairs,entries_most,entries_end,bytes,inserts,evictions,refaults,steps_most,insert_p50_ns,"
       "insert_p99_ns,insert_p9999_ns,insert_max_ns,hit_p50_ns,saved_ns,seconds\n";
   for (const WorkloadReport& report : reports) {
@@ -137,13 +139,14 @@ std::string CsvText(std::span<const WorkloadReport> reports) {
       const ReplayResult& result = cell.result;
       const auto best = std::ranges::find(report.best, cell.cap, [](auto& at) { return at.first; });
       text += absl::StrFormat(
-          "%s,%s,%d,%d,%d,%d,%d,%d,%d,%.4f,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%.6f\n",
+          "%s,%s,%d,%d,%d,%d,%d,%d,%d,%.4f,%d,%.4f,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,"
+          "%.6f\n",
           report.name, cell.policy, cell.cap, cell.cost_ns, cell.threads, result.events,
-          result.misses, result.hits(), result.asked, cell.of_unbounded,
-          best == report.best.end() ? 0 : best->second, result.surprises, result.repairs,
-          result.negatives.high_water, result.negatives.entries, result.negatives.bytes,
-          result.negatives.inserts, result.negatives.evictions, result.negatives.refaults,
-          result.negatives.max_steps, result.insert_ns.Quantile(0.5),
+          result.misses, result.hits(), result.asked, cell.of_unbounded, result.useful_hits,
+          cell.useful, best == report.best.end() ? 0 : best->second, result.surprises,
+          result.repairs, result.negatives.high_water, result.negatives.entries,
+          result.negatives.bytes, result.negatives.inserts, result.negatives.evictions,
+          result.negatives.refaults, result.negatives.max_steps, result.insert_ns.Quantile(0.5),
           result.insert_ns.Quantile(0.99), result.insert_ns.Quantile(0.9999),
           result.insert_ns.max(), result.hit_ns.Quantile(0.5), cell.saved_ns(), result.seconds);
     }

@@ -12,7 +12,9 @@ namespace dentree::lab {
 
 // A table for each workload, a summary of the policies over all of them, and the goals.
 //
-//     hits       answers for which the file system was not asked, and as % of those of unbounded
+//     hits       answers for which the file system was not asked, and as % of those of unbounded;
+//     useful: the
+//                same of names that are not junk
 //     entries    the most negatives there were; KiB: their memory at the end
 //     steps      the most entries and directories that one insert looked at
 //     insert ns  of a lookup that put one in, without the injected cost: median, 99 %, 99.99 %,

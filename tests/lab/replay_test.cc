@@ -99,6 +99,15 @@ TEST(ReplayTest, UnboundedHitsAreTheMostThatIsPossible) {
   EXPECT_EQ(result.surprises, 0);
 }
 
+TEST(ReplayTest, JunkIsNotUseful) {
+  const Trace trace = Mixed(Loop(50, 2), {Mix::Kind::kScan, 1, 2});
+  const ReplayResult result = Replayed(trace, "unbounded", 0);
+  EXPECT_EQ(result.hits(), 50 + 100);
+  EXPECT_EQ(result.useful_hits, 50);
+  EXPECT_EQ(BestHits(trace, Prepare(trace), SIZE_MAX, HitsOf::kUseful), 50);
+  EXPECT_EQ(BestHits(trace, Prepare(trace), 50, HitsOf::kUseful), 50) << "junk takes no room";
+}
+
 TEST(ReplayTest, ThreadsShareTheWorkByProcess) {
   Trace trace;
   for (uint32_t process = 0; process < 8; ++process) {

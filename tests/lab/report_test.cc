@@ -29,11 +29,13 @@ WorkloadReport Report(std::string name, uint64_t hits, uint64_t steps) {
   report.events = 300;
   report.misses = 200;
   report.unbounded_hits = 100;
+  report.useful_hits = 100;
   report.best = {{vfs::kDefaultNegativeLimit, 100}};
   ReplayResult result;
   result.events = 300;
   result.misses = 200;
   result.asked = 200 - hits;
+  result.useful_hits = hits;
   result.negatives.high_water = 50;
   result.negatives.max_steps = steps;
   for (uint64_t i = 1; i <= 10; ++i) result.insert_ns.Add(i);
@@ -42,6 +44,7 @@ WorkloadReport Report(std::string name, uint64_t hits, uint64_t steps) {
                           .cost_ns = 4000,
                           .threads = 1,
                           .of_unbounded = static_cast<double>(hits) / 100,
+                          .useful = static_cast<double>(hits) / 100,
                           .result = result});
   return report;
 }
@@ -100,17 +103,19 @@ TEST(NegativeTest, WorkloadsAreCalledAsTheirTraces) {
 TEST(ReportTest, ATableHasALineForEachCellAndASummary) {
   const std::vector<WorkloadReport> reports = {Report("a", 50, 0), Report("b", 100, 7)};
   const std::string text = TableText(reports);
-  EXPECT_THAT(text, HasSubstr("a: 300 events, 200 misses, unbounded hits 100, best at 8192 100\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("a: 300 events, 200 misses; unbounded hits 100, useful 100; best of 8192 100\n"));
   EXPECT_THAT(text, HasSubstr(" 50.0% "));
-  EXPECT_THAT(text, HasSubstr("all workloads, best mean first\n"));
+  EXPECT_THAT(text, HasSubstr("over all workloads, best mean first\n"));
   EXPECT_THAT(text, HasSubstr("    75.0%    50.0% "));
   EXPECT_THAT(TableText(std::span(reports).first(1)), Not(HasSubstr("all workloads")));
 }
 
 TEST(ReportTest, AWorkloadWithoutPossibleHitsIsInNoMean) {
   std::vector<WorkloadReport> reports = {Report("a", 50, 0), Report("nothing", 0, 0)};
-  reports[1].unbounded_hits = 0;
-  reports[1].cells[0].of_unbounded = 1;
+  reports[1].useful_hits = 0;
+  reports[1].cells[0].useful = 1;
   EXPECT_THAT(TableText(reports), HasSubstr("    50.0%    50.0% "));
 }
 
@@ -125,7 +130,7 @@ TEST(ReportTest, CsvHasAsManyFieldsAsNames) {
   }
   EXPECT_EQ(count, 1 + 2 * 4);
   EXPECT_THAT(text, StartsWith("workload,policy,cap,"));
-  EXPECT_THAT(text, HasSubstr("\nloop,clock,60,0,1,150,150,100,50,1.0000,100,"));
+  EXPECT_THAT(text, HasSubstr("\nloop,clock,60,0,1,150,150,100,50,1.0000,100,1.0000,100,"));
 }
 
 TEST(ReportTest, GoalsAreJudgedWhereTheyApply) {

@@ -91,7 +91,7 @@ TEST_F(LabTest, ReplaysTracesIntoATableCsvAndPicture) {
           (dir_ / "a.csv").string() + " --svg " + (dir_ / "a.svg").string());
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("lock_file: "), HasSubstr("path_search: "),
-                                 HasSubstr("day: "), HasSubstr("all workloads")));
+                                 HasSubstr("day: "), HasSubstr("over all workloads")));
   EXPECT_THAT(outcome.out, Not(HasSubstr("other answers")));
   EXPECT_THAT(outcome.err, HasSubstr(": path_search\n"));
   EXPECT_THAT(Read("a.csv"), AllOf(StartsWith("workload,policy,"), HasSubstr("\nlock_file,none,")));
