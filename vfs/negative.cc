@@ -283,7 +283,8 @@ mm::ScanResult NegativeCache::Scan(size_t nr) {
     ++result.freed;
   }
   dcache_.table_.Shed();
-  Compact(kMovesPerScan, kSlotsPerScan);
+  // While most of what is looked at goes, what is left may go too: not worth moving.
+  if (2 * result.freed <= result.scanned) Compact(kMovesPerScan, kSlotsPerScan);
   return result;
 }
 

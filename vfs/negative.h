@@ -167,7 +167,7 @@ class NegativeCache final : public mm::Shrinker {
   // removed names.
   static constexpr uint32_t kStepsBefore = kLeavingPerInsert + 2;
   // Entries moved and slots of the table searched for them per call, where memory is mostly holes.
-  static constexpr size_t kMovesPerTick = 64, kSlotsPerTick = 4096;
+  static constexpr size_t kMovesPerTick = 256, kSlotsPerTick = 4096;
   static constexpr size_t kMovesPerScan = 1024, kSlotsPerScan = 16384;
 
   NegativeCache(Dcache& dcache, mm::Memory& memory, base::RcuDomain& rcu, const base::Clock& clock,
