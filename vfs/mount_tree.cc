@@ -53,7 +53,7 @@ MountTree::Loose::~Loose() {
   for (Mount& mount : list) {
     split |= mount.by_thread_.exchange(nullptr, std::memory_order_acq_rel) != nullptr;
   }
-  if (split) list.front().rcu_.SynchronizeExpedited();
+  if (split) list.front().rcu_.Synchronize();
   for (Mount& mount : list) JoinCount(mount);
   while (Mount* const mount = list.PopBack()) {
     Dentry* const left = std::exchange(mount->left_, nullptr);
@@ -110,7 +110,7 @@ void MountTree::JoinCount(Mount& mount) {
 
 void MountTree::CountTogether(Mount& mount) {
   if (mount.by_thread_.exchange(nullptr, std::memory_order_acq_rel) != nullptr) {
-    vfs_.rcu().SynchronizeExpedited();
+    vfs_.rcu().Synchronize();
   }
   JoinCount(mount);
 }
@@ -355,7 +355,14 @@ Status MountTree::Detach(MountNamespace& ns, Path root, Mode mode) {
   TRY(CheckRoot(ns, root));
   Mount& mount = *root.mount;
   if (MountpointOf(mount) == nullptr) return Err(Errno::kInval);
-  if (mode == Mode::kUnused) CountTogether(mount);
+  if (mode == Mode::kUnused) {
+    // More than the tree and the caller have it at this moment: no need to wait for the number.
+    const int64_t seen = !mount.split_ ? 0
+                                       : mount.refs_.load(std::memory_order_relaxed) -
+                                             Mount::kTree + mount.cells_->Value();
+    if (seen > 2) return Err(Errno::kBusy);
+    CountTogether(mount);
+  }
   // No new reference can be had while the table is locked, unless somebody has one.
   base::WriteLock table_lock(table_sem_);
   base::SeqWrite change(changes_);
