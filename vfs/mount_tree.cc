@@ -355,20 +355,16 @@ Status MountTree::Detach(MountNamespace& ns, Path root, Mode mode) {
   TRY(CheckRoot(ns, root));
   Mount& mount = *root.mount;
   if (MountpointOf(mount) == nullptr) return Err(Errno::kInval);
-  if (mode == Mode::kUnused) {
-    // More than the tree and the caller have it at this moment: no need to wait for the number.
-    const int64_t seen = !mount.split_ ? 0
-                                       : mount.refs_.load(std::memory_order_relaxed) -
-                                             Mount::kTree + mount.cells_->Value();
-    if (seen > 2) return Err(Errno::kBusy);
-    CountTogether(mount);
-  }
-  // No new reference can be had while the table is locked, unless somebody has one.
+  // No new reference can be had while the table is locked, unless somebody has one: so it is also
+  // while a grace period passes. No read section waits for the table.
   base::WriteLock table_lock(table_sem_);
   base::SeqWrite change(changes_);
-  if (mode == Mode::kUnused && Busy(mount, 1)) {
-    SplitCount(mount);
-    return Err(Errno::kBusy);
+  if (mode == Mode::kUnused) {
+    CountTogether(mount);
+    if (Busy(mount, 1)) {
+      SplitCount(mount);
+      return Err(Errno::kBusy);
+    }
   }
   const size_t count = UnlinkTree(mount, gone.list);
   if (mode == Mode::kLazily) stats_.Add<&MountStats::lazy>(count);
