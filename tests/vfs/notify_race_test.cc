@@ -90,7 +90,7 @@ TEST_F(NotifyRace, AWalkThatHoldsARemovedFileLastTellsOfItsEndAfterItsSection) {
   EXPECT_EQ(Told(task(), group_), "");
   sync().Release("dcache:legitimise:held");
   EXPECT_THAT(walks.get(), FailsWith(Errno::kNoEnt));
-  EXPECT_EQ(Told(task(), group_), "DELETE_SELF\nIGNORED\n");
+  EXPECT_EQ(Told(task(), group_), "GONE\nIGNORED\n");
 }
 
 TEST_F(NotifyRace, TwoWhoWatchAnInodeAtOnceGetOneWatch) {
