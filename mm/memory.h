@@ -261,6 +261,11 @@ class Memory {
   base::FaultInjector& faults() { return faults_; }
   base::SyncPoints& sync_points() { return sync_; }
 
+  // In a ReserveScope of this thread.
+  bool MayUseReserve() const {
+    return reserve_scopes_[base::ThreadIndex()].load(std::memory_order_relaxed) != 0;
+  }
+
  private:
   friend class BackgroundReclaim;
   friend class Cache;
@@ -276,9 +281,6 @@ class Memory {
   bool TryChargeUpTo(size_t bytes, size_t limit);
   // In a ReserveScope of this thread: what is left of the budget with the reserve.
   bool TryChargeReserve(size_t bytes);
-  bool MayUseReserve() const {
-    return reserve_scopes_[base::ThreadIndex()].load(std::memory_order_relaxed) != 0;
-  }
   base::Status ChargeFor(size_t bytes, std::string_view name);
   // What was refused is counted and, now and then, reported (oom_report.cc).
   void NoteRefusal(const Refusal& refusal);

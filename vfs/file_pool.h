@@ -22,7 +22,7 @@ class FilePool {
   static constexpr uint32_t kSpares = 15;
 
   FilePool(mm::Memory& memory, base::FaultInjector& faults)
-      : faults_(faults), cache_(memory, kCacheName) {}
+      : memory_(memory), faults_(faults), cache_(memory, kCacheName) {}
   ~FilePool() {
     for (Spare& spare : spares_) {
       if (File* const memory = spare.memory.load(std::memory_order_acquire)) cache_.Free(memory);
@@ -73,11 +73,12 @@ class FilePool {
     Spare* const spare = SpareOfThread();
     File* const memory = spare == nullptr ? nullptr : spare->memory.load(std::memory_order_relaxed);
     if (memory == nullptr) return cache_.Alloc();
-    if (faults_.ShouldFail(kFaultPoint)) return nullptr;
+    if (faults_.ShouldFail(kFaultPoint) && !memory_.MayUseReserve()) return nullptr;
     spare->memory.store(nullptr, std::memory_order_relaxed);
     return memory;
   }
 
+  mm::Memory& memory_;
   base::FaultInjector& faults_;
   mm::ObjectCache<File> cache_;
   std::array<Spare, kSpares> spares_;

@@ -229,7 +229,7 @@ Result<size_t> NotifyFileOps::Read(File& file, std::span<std::byte> out, uint64_
 
 Result<size_t> NotifyFileOps::ReadNowait(File& file, std::span<std::byte> out, uint64_t,
                                          Waiter* waiter) const {
-  return GroupOf(file).ReadOrPark(out, waiter);
+  return GroupOf(file).ReadOrPark(out, file.nonblocking() ? nullptr : waiter);
 }
 
 Result<uint64_t> NotifyFileOps::Seek(File&, int64_t, Whence) const { return 0; }

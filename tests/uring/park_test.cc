@@ -116,6 +116,12 @@ TEST_F(UringPark, ANonblockingDescriptorAnswersEagain) {
   EXPECT_EQ(loop().stats().park_refused.Value(), 0u);
 }
 
+TEST_F(UringPark, ANonblockingGroupWithoutEventsAnswersAtOnce) {
+  ASSERT_OK_AND_ASSIGN(const int group, task().InotifyInit(O_NONBLOCK));
+  std::array<char, 64> text;
+  EXPECT_EQ(Call(Entry::Read(group, Bytes(text))), Res(Errno::kAgain));
+}
+
 TEST_F(UringPark, AThreadThatSleepsInAReadWaitsForTheSame) {
   const auto parked = NewReader();
   const int fd = OpenPipe(O_RDONLY);
