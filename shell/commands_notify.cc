@@ -192,7 +192,7 @@ int RunInotifywait(Call& call) {
     call.err.Put("No files specified to watch!\n");
     return kFailure;
   }
-  const auto fd = call.task().InotifyInit();
+  const auto fd = call.task().InotifyInit(0);
   if (!fd) {
     call.err.Put(absl::StrFormat("Couldn't initialize inotify: %s\n", base::ErrnoText(fd.error())));
     return kFailure;
