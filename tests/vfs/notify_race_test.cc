@@ -116,8 +116,9 @@ TEST_F(NotifyRace, AReaderSleepsUntilThereIsAnEvent) {
 }
 
 TEST_F(NotifyRace, AWaiterIsWokenByTheFirstEvent) {
-  Watch("/d", IN_CREATE);
-  const FileRef file = task().fds().Get(group_).value();
+  const int group = task().InotifyInit(0).value();
+  ASSERT_OK(task().InotifyAddWatch(group, "/d", IN_CREATE));
+  const FileRef file = task().fds().Get(group).value();
   std::array<std::byte, 256> buffer;
   FlagWaiter waiter;
   EXPECT_THAT(file->ReadNowait(buffer, {}, &waiter), FailsWith(Errno::kAgain));
