@@ -116,8 +116,9 @@ class S3Fifo final : public GlobalNegativePolicy {
 // S3-FIFO in each directory. A directory may have as many as fit while there is room; when there is
 // none, those pay that have more than their quota: the directory that wants room if it is one of
 // them, else the next of them in their ring, else one that a clock over all directories finds, by
-// what it was worth lately. A quota grows when what went comes back, and falls with each new name
-// beyond it: so a scan, whose names do not come back, pays for itself.
+// what it was worth lately. A quota grows when an entry of the main queue has been hit again by the
+// time it is the oldest there, and falls with each new name beyond it: so a scan pays for itself,
+// once over or often, and so does who makes names come back that nobody wants.
 class DirS3 final : public DirNegativePolicy {
  public:
   DirS3(NegativeCache& cache, uint32_t floor)
@@ -137,10 +138,7 @@ class DirS3 final : public DirNegativePolicy {
     const bool known = ghost().Take(negative);
     if (known) stats().refaults.Add();
     if (dir.quota < floor_) SetQuota(dir, floor_);
-    if (known) {
-      SetQuota(dir, std::max<uint32_t>(std::min(dir.quota + kQuotaGain, MaxQuota()), dir.quota));
-      Praise(dir);
-    } else if (IsOver(dir) || cache_.IsFull()) {
+    if (IsOver(dir) || cache_.IsFull()) {
       SetQuota(dir, std::max<uint32_t>(dir.quota - 1, floor_));
     }
     negative.stamp = Epoch();
@@ -217,7 +215,11 @@ class DirS3 final : public DirNegativePolicy {
         if (victim.queue == kSmall) ghost().Add(victim);
         return Out(victim, ReasonOf(victim));
       }
-      if (small) stats().promotions.Add();
+      if (small) {
+        stats().promotions.Add();
+      } else {
+        SetQuota(dir, std::max<uint32_t>(std::min(dir.quota + kQuotaGain, MaxQuota()), dir.quota));
+      }
       Praise(dir);
       Unqueue(oldest);
       oldest.SetUse(small ? 0 : use - 1);
