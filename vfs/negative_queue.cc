@@ -4,6 +4,35 @@
 
 namespace dentree::vfs {
 
+namespace {
+
+// Rings through `link`, known by their first; null is the empty one.
+template <class T>
+void LinkLast(T*& first, T& item) {
+  if (first == nullptr) {
+    item.link.next = item.link.prev = &item;
+    first = &item;
+    return;
+  }
+  item.link.next = first;
+  item.link.prev = first->link.prev;
+  item.link.prev->link.next = &item;
+  first->link.prev = &item;
+}
+
+template <class T>
+void Unlink(T*& first, T& item) {
+  if (item.link.next == &item) {
+    first = nullptr;
+    return;
+  }
+  item.link.prev->link.next = item.link.next;
+  item.link.next->link.prev = item.link.prev;
+  if (first == &item) first = item.link.next;
+}
+
+}  // namespace
+
 bool Negative::Matches(const Dentry& dentry, uint32_t dir_seq, const Name& wanted) const {
   return key() == wanted.key() && dir->dentry == &dentry &&
          dir->seq.load(std::memory_order_relaxed) == dir_seq &&
@@ -19,27 +48,9 @@ Negative* NegativeQueue::After(const Negative& negative) const {
   return negative.link.next == oldest_ ? nullptr : negative.link.next;
 }
 
-void NegativeQueue::PushNewest(Negative& negative) {
-  if (oldest_ == nullptr) {
-    negative.link.next = negative.link.prev = &negative;
-    oldest_ = &negative;
-    return;
-  }
-  negative.link.next = oldest_;
-  negative.link.prev = oldest_->link.prev;
-  negative.link.prev->link.next = &negative;
-  oldest_->link.prev = &negative;
-}
+void NegativeQueue::PushNewest(Negative& negative) { LinkLast(oldest_, negative); }
 
-void NegativeQueue::Remove(Negative& negative) {
-  if (negative.link.next == &negative) {
-    oldest_ = nullptr;
-    return;
-  }
-  negative.link.prev->link.next = negative.link.next;
-  negative.link.next->link.prev = negative.link.prev;
-  if (oldest_ == &negative) oldest_ = negative.link.next;
-}
+void NegativeQueue::Remove(Negative& negative) { Unlink(oldest_, negative); }
 
 void NegativeQueue::Rotate() { oldest_ = oldest_->link.next; }
 
@@ -68,26 +79,8 @@ void NegativeQueue::Replace(Negative& from, Negative& to) {
   if (oldest_ == &from) oldest_ = &to;
 }
 
-void NegativeRing::Add(NegativeDir& dir) {
-  if (hand_ == nullptr) {
-    dir.link.next = dir.link.prev = &dir;
-    hand_ = &dir;
-    return;
-  }
-  dir.link.next = hand_;
-  dir.link.prev = hand_->link.prev;
-  dir.link.prev->link.next = &dir;
-  hand_->link.prev = &dir;
-}
+void NegativeRing::Add(NegativeDir& dir) { LinkLast(hand_, dir); }
 
-void NegativeRing::Remove(NegativeDir& dir) {
-  if (dir.link.next == &dir) {
-    hand_ = nullptr;
-    return;
-  }
-  dir.link.prev->link.next = dir.link.next;
-  dir.link.next->link.prev = dir.link.prev;
-  if (hand_ == &dir) hand_ = dir.link.next;
-}
+void NegativeRing::Remove(NegativeDir& dir) { Unlink(hand_, dir); }
 
 }  // namespace dentree::vfs
