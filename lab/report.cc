@@ -91,8 +91,12 @@ std::vector<Sum> SumsOf(std::span<const WorkloadReport> reports) {
       it->Add(report, cell);
     }
   }
-  std::ranges::stable_sort(sums, std::greater(), &Sum::mean);
-  return sums;
+  std::vector<Sum> sorted;  // equal ones as they came
+  for (Sum& sum : sums) {
+    const auto place = std::ranges::upper_bound(sorted, sum.mean(), std::greater(), &Sum::mean);
+    sorted.insert(place, std::move(sum));
+  }
+  return sorted;
 }
 
 std::string SummaryText(std::span<const WorkloadReport> reports) {

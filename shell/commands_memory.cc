@@ -28,7 +28,7 @@ std::string LargestSites(const std::string& allocinfo) {
   constexpr size_t kHeaderLines = 2;
   const auto first = lines.begin() + std::min(kHeaderLines, lines.size());
   // Numbers of one width, aligned to the right, sort as text.
-  std::stable_sort(first, lines.end(), std::greater<>());
+  std::sort(first, lines.end(), std::greater<>());
   lines.resize(std::min(lines.size(), kHeaderLines + kMostSites));
   std::string text;
   for (std::string_view line : lines) text += line;

@@ -44,12 +44,14 @@ struct alignas(64) Negative {
   // Which queue of its policy it is in. What these are called in each policy is said there.
   enum Queue : uint8_t { kNone, kFirst, kSecond, kThird, kDeferred };
 
+  struct Link {
+    Negative* next;  // towards newer
+    Negative* prev;
+  };
+
   NegativeDir* dir;
   union {
-    struct {
-      Negative* next;  // towards newer
-      Negative* prev;
-    } link;
+    Link link;
     base::RcuHead free;  // in no queue
   };
   uint32_t hash;                   // of the name alone
@@ -97,14 +99,16 @@ struct alignas(64) NegativeDir {
   static constexpr uint32_t kMaxQuota = (1 << 24) - 1;
   static constexpr uint32_t kMaxScore = 31;
 
+  struct Link {
+    NegativeDir* next;  // in a ring of its policy
+    NegativeDir* prev;
+  };
+
   const Dentry* dentry;       // once gone() an address and no more
   std::atomic<uint32_t> seq;  // the dentry's; odd once gone
   uint32_t entries;           // that refer to it, in whatever queue
   union {
-    struct {
-      NegativeDir* next;  // in a ring of its policy
-      NegativeDir* prev;
-    } link;
+    Link link;
     base::RcuHead free;
   };
   NegativeQueue small, main;
