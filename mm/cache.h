@@ -46,6 +46,15 @@
 #include "base/thread_annotations.h"
 #include "mm/site.h"
 
+// gcc says so by a macro, clang 19 when it is asked.
+#if defined(__SANITIZE_ADDRESS__)
+#define DENTREE_MM_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define DENTREE_MM_ASAN 1
+#endif
+#endif
+
 namespace dentree::mm {
 
 class Memory;
@@ -119,7 +128,7 @@ class Cache {
 
   static constexpr size_t kMaxObjectBytes = 16 * 1024;
   // The least there is between an object and the next one.
-#if defined(NDEBUG) || defined(__SANITIZE_ADDRESS__)
+#if defined(NDEBUG) || defined(DENTREE_MM_ASAN)
   static constexpr size_t kRedZoneBytes = 0;
 #else
   static constexpr size_t kRedZoneBytes = 8;

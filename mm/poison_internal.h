@@ -21,7 +21,7 @@ inline void UnpoisonRegion([[maybe_unused]] const void* memory, [[maybe_unused]]
 
 // Aborts if an object that is to be freed is free already.
 inline void CheckNotPoisoned([[maybe_unused]] const void* memory) {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef DENTREE_MM_ASAN
   CHECK(!__asan_address_is_poisoned(memory), "object freed twice");
 #endif
 }
