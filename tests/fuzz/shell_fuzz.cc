@@ -13,7 +13,7 @@ using namespace dentree;
 namespace {
 
 // Commands that are meant to take long, and scripts that run each other.
-constexpr std::string_view kLong[] = {"stress",      "sleep", "top",  "flock",
+constexpr std::string_view kLong[] = {"stress",      "sleep", "top",  "flock", "lab",
                                       "inotifywait", ".",     "find", "tree"};
 
 bool TakesLong(std::string_view text) {
